@@ -1,0 +1,327 @@
+//! What was last seen in the infrastructure: hosts, the instances on them, the groups they form.
+//!
+//! It is a copy of the truth, never the truth: tenants, autoscalers and other tools change the cloud behind our
+//! back all the time. It changes only by [`Change`]s that were journaled as observed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GroupId, HostId, InstanceId, ProjectId, Zone};
+use crate::time::Millis;
+
+/// What an instance needs, or a host offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mb: u32,
+    /// Disk in GB.
+    pub disk_gb: u32,
+}
+
+impl Resources {
+    /// True if `self` has room for `need` in every dimension.
+    pub fn fits(self, need: Resources) -> bool {
+        need.vcpus <= self.vcpus && need.memory_mb <= self.memory_mb && need.disk_gb <= self.disk_gb
+    }
+
+    /// `self` with `other` added, in every dimension.
+    pub fn plus(self, other: Resources) -> Resources {
+        Resources {
+            vcpus: self.vcpus.saturating_add(other.vcpus),
+            memory_mb: self.memory_mb.saturating_add(other.memory_mb),
+            disk_gb: self.disk_gb.saturating_add(other.disk_gb),
+        }
+    }
+
+    /// `self` with `other` taken away; never below zero.
+    pub fn minus(self, other: Resources) -> Resources {
+        Resources {
+            vcpus: self.vcpus.saturating_sub(other.vcpus),
+            memory_mb: self.memory_mb.saturating_sub(other.memory_mb),
+            disk_gb: self.disk_gb.saturating_sub(other.disk_gb),
+        }
+    }
+}
+
+/// What a machine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostKind {
+    /// Runs instances.
+    Compute,
+    /// Runs the control plane.
+    Controller,
+    /// Neither.
+    Other,
+}
+
+/// Whether the scheduler may put instances on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// New instances may come.
+    Enabled,
+    /// No new instances; whoever disabled it said why.
+    Disabled {
+        /// The text that stands beside the service in the infrastructure.
+        reason: String,
+    },
+    /// The machine runs no compute service.
+    Absent,
+}
+
+/// A machine, as seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub id: HostId,
+    /// What it is for.
+    pub kind: HostKind,
+    /// Its failure domain.
+    pub zone: Zone,
+    /// What it offers to instances, in all.
+    pub capacity: Resources,
+    /// Whether new instances may come.
+    pub service: Service,
+    /// True while its services answer.
+    pub up: bool,
+    /// Names the running boot: another value means that it was restarted in between.
+    pub boot: String,
+}
+
+/// Where an instance is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Runs.
+    Active,
+    /// Is being created.
+    Building,
+    /// A move or resize is under way; `other_end` is claimed too.
+    Moving,
+    /// A cold move arrived at `host` and waits for its confirmation; `other_end` is the source.
+    Moved,
+    /// Switched off by its owner.
+    Stopped,
+    /// Broken.
+    Error,
+}
+
+/// How an instance can be moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Movable {
+    /// Cold and live.
+    Any,
+    /// Cold only.
+    ColdOnly,
+    /// Not at all.
+    No {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A VM, container or pod, as seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its owner.
+    pub project: ProjectId,
+    /// The group that it backs up, if any.
+    pub group: Option<GroupId>,
+    /// Where it is.
+    pub host: HostId,
+    /// What it needs.
+    pub resources: Resources,
+    /// Where it is in its life.
+    pub state: InstanceState,
+    /// The second host on which it holds capacity while a move is under way or unconfirmed.
+    pub other_end: Option<HostId>,
+    /// How it can be moved.
+    pub movable: Movable,
+}
+
+impl Instance {
+    /// True if it serves its application and nothing is being done to it.
+    pub fn is_settled(&self) -> bool {
+        self.state == InstanceState::Active && self.other_end.is_none()
+    }
+}
+
+/// Instances that back each other up, and what they bear. ETSI GS NFV-IFA 011, 7.1.8.17 names the same limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its id.
+    pub id: GroupId,
+    /// Its owner.
+    pub project: ProjectId,
+    /// Its name, for people.
+    pub name: String,
+    /// True if no two members may be on one host.
+    pub anti_affinity: bool,
+    /// Most members on one host; 0 = no limit.
+    pub max_instances_per_host: u32,
+    /// Most members out of service at a time; 0 = none may be touched.
+    pub max_impacted_members: u32,
+    /// How long a member counts as out after it came back.
+    pub recovery_time: Millis,
+}
+
+impl Group {
+    /// Most members that one host may carry, from both limits.
+    pub fn most_per_host(&self) -> u32 {
+        match (self.anti_affinity, self.max_instances_per_host) {
+            (true, _) => 1,
+            (false, 0) => u32::MAX,
+            (false, most) => most,
+        }
+    }
+}
+
+/// One difference between what was known and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A host is there, or looks different.
+    Host(Host),
+    /// A host is no longer there.
+    HostGone(HostId),
+    /// An instance is there, or looks different.
+    Instance(Instance),
+    /// An instance is no longer there.
+    InstanceGone(InstanceId),
+    /// A group is there, or looks different.
+    Group(Group),
+    /// A group is no longer there.
+    GroupGone(GroupId),
+}
+
+/// Everything last seen, with the indexes that rules and workflows ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    hosts: BTreeMap<HostId, Arc<Host>>,
+    instances: BTreeMap<InstanceId, Arc<Instance>>,
+    groups: BTreeMap<GroupId, Arc<Group>>,
+    /// Instances by each host on which they hold capacity.
+    on_host: BTreeMap<HostId, BTreeSet<InstanceId>>,
+    members: BTreeMap<GroupId, BTreeSet<InstanceId>>,
+    of_project: BTreeMap<ProjectId, BTreeSet<InstanceId>>,
+}
+
+impl Inventory {
+    /// The host of that name.
+    pub fn host(&self, id: &HostId) -> Option<&Host> {
+        self.hosts.get(id).map(|host| &**host)
+    }
+
+    /// All hosts, by name.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values().map(|host| &**host)
+    }
+
+    /// The instance of that id.
+    pub fn instance(&self, id: &InstanceId) -> Option<&Instance> {
+        self.instances.get(id).map(|instance| &**instance)
+    }
+
+    /// All instances, by id.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.values().map(|instance| &**instance)
+    }
+
+    /// The group of that id.
+    pub fn group(&self, id: &GroupId) -> Option<&Group> {
+        self.groups.get(id).map(|group| &**group)
+    }
+
+    /// All groups, by id.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values().map(|group| &**group)
+    }
+
+    /// Instances that hold capacity on a host: those on it, and those with their other end there.
+    pub fn holding(&self, host: &HostId) -> impl Iterator<Item = &Instance> {
+        self.on_host.get(host).into_iter().flatten().filter_map(|id| self.instance(id))
+    }
+
+    /// Members of a group that were seen.
+    pub fn members(&self, group: &GroupId) -> impl Iterator<Item = &Instance> {
+        self.members.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
+    }
+
+    /// Instances of a project that were seen.
+    pub fn of_project(&self, project: &ProjectId) -> impl Iterator<Item = &Instance> {
+        self.of_project.get(project).into_iter().flatten().filter_map(|id| self.instance(id))
+    }
+
+    /// What instances hold on a host.
+    pub fn used(&self, host: &HostId) -> Resources {
+        self.holding(host).fold(Resources::default(), |sum, instance| sum.plus(instance.resources))
+    }
+
+    /// Takes over one observed difference.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Host(host) => {
+                self.hosts.insert(host.id.clone(), Arc::new(host.clone()));
+            }
+            Change::HostGone(id) => {
+                self.hosts.remove(id);
+            }
+            Change::Instance(instance) => {
+                self.unlink(&instance.id);
+                self.link(instance);
+                self.instances.insert(instance.id.clone(), Arc::new(instance.clone()));
+            }
+            Change::InstanceGone(id) => {
+                self.unlink(id);
+                self.instances.remove(id);
+            }
+            Change::Group(group) => {
+                self.groups.insert(group.id.clone(), Arc::new(group.clone()));
+            }
+            Change::GroupGone(id) => {
+                self.groups.remove(id);
+            }
+        }
+    }
+
+    fn link(&mut self, instance: &Instance) {
+        for host in std::iter::once(&instance.host).chain(&instance.other_end) {
+            self.on_host.entry(host.clone()).or_default().insert(instance.id.clone());
+        }
+        if let Some(group) = &instance.group {
+            self.members.entry(group.clone()).or_default().insert(instance.id.clone());
+        }
+        self.of_project.entry(instance.project.clone()).or_default().insert(instance.id.clone());
+    }
+
+    fn unlink(&mut self, id: &InstanceId) {
+        let Some(old) = self.instances.get(id).cloned() else { return };
+        for host in std::iter::once(&old.host).chain(&old.other_end) {
+            drop_from(&mut self.on_host, host, id);
+        }
+        if let Some(group) = &old.group {
+            drop_from(&mut self.members, group, id);
+        }
+        drop_from(&mut self.of_project, &old.project, id);
+    }
+}
+
+/// Takes one id out of an index, and the entry with its last id, so that equal inventories compare equal.
+fn drop_from<K: Ord + Clone>(index: &mut BTreeMap<K, BTreeSet<InstanceId>>, key: &K, id: &InstanceId) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Derived: what all sessions together hold.

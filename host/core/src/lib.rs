@@ -1,0 +1,26 @@
+//! Plain data and pure functions: what a maintenance session is, what may happen in it, and why.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number, knows a calendar or a WIT type. State is a fold
+//! of [`record`]s ([`state::State::apply`]); a workflow reads it through [`view::View`]; what it wants is a
+//! [`decision::Decision`]; [`rules`] admit it as an [`effect::Effect`] or refuse it with the reason.
+
+pub mod id;
+pub mod time;
+
+pub mod inventory;
+
+pub mod ask;
+pub mod blocker;
+pub mod decision;
+pub mod effect;
+pub mod message;
+pub mod policy;
+pub mod session;
+
+pub mod record;
+pub mod state;
+
+pub mod ledger;
+pub mod place;
+pub mod rules;
+pub mod view;

@@ -1,0 +1,1 @@
+//! Where instances could go.

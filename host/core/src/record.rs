@@ -1,0 +1,193 @@
+//! What is written down: the only truth about what was asked, answered, decided and done.
+//!
+//! Each variant's serialized form is a stored format: a change to it needs a new kind version, an upcast and a
+//! fixture in `fenix-store`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{Ask, AskStatus, Reply};
+use crate::decision::{Planned, Waiting};
+use crate::effect::{Effect, Outcome};
+use crate::id::{AskId, EffectId, HostId, MessageId, ProjectId, SessionId, SubscriptionId};
+use crate::inventory::Change;
+use crate::message::{Delivery, Message, Subscription};
+use crate::rules::Refusal;
+use crate::session::{ActionRun, Condition, HostStage, HostWork, Phase, Plan, Target};
+use crate::time::Time;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number; follows the last one without a gap.
+    pub seq: u64,
+    /// When; never earlier than the record before.
+    pub at: Time,
+    /// Whose: a session's, or the installation's.
+    pub session: Option<SessionId>,
+    /// What.
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// The infrastructure was seen to differ from what was known. Of the installation.
+    Observed {
+        /// How.
+        change: Change,
+    },
+    /// Somebody wants messages. Of the installation.
+    Subscribed {
+        /// Who, which, where to.
+        subscription: Subscription,
+    },
+    /// Somebody wants no messages any more. Of the installation.
+    Unsubscribed {
+        /// Which order ended.
+        id: SubscriptionId,
+    },
+    /// A session was made. Its hosts follow as `HostJoined`, one record each, so that records stay small.
+    Opened {
+        /// What was asked for.
+        plan: Plan,
+        /// The version of the rules that it is held to.
+        rules: u32,
+    },
+    /// A host belongs to the session.
+    HostJoined {
+        /// Which.
+        host: HostId,
+        /// As found.
+        work: HostWork,
+    },
+    /// A project has instances on the session's hosts.
+    ProjectJoined {
+        /// Which.
+        project: ProjectId,
+        /// Whether it has a manager.
+        managed: bool,
+    },
+    /// The workflow gave a verdict; what was admitted of it follows in the same batch.
+    Decided {
+        /// What it waits for.
+        waiting: Waiting,
+        /// What it wanted and was not given.
+        refused: Vec<(Planned, Refusal)>,
+    },
+    /// The workflow gave no verdict.
+    Undecided {
+        /// Why.
+        why: String,
+    },
+    /// A phase was entered.
+    Entered {
+        /// Which.
+        phase: Phase,
+        /// Why.
+        reason: String,
+    },
+    /// The session goes on, is held, is parked, is being closed, or has ended.
+    ConditionSet {
+        /// How it is from now on.
+        condition: Condition,
+        /// Why.
+        reason: String,
+    },
+    /// The session failed.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// An administrator let a failed or parked session go on.
+    Continued {
+        /// The phase in which it goes on.
+        phase: Phase,
+    },
+    /// A question was decided.
+    Asked {
+        /// The question.
+        ask: Ask,
+        /// Why.
+        reason: String,
+    },
+    /// A question reached its manager.
+    AskDelivered {
+        /// Which.
+        ask: AskId,
+        /// The last moment to answer.
+        reply_by: Time,
+    },
+    /// The last moment to answer was moved: the engine was down meanwhile.
+    AskExtended {
+        /// Which.
+        ask: AskId,
+        /// The last moment to answer.
+        reply_by: Time,
+    },
+    /// A manager answered.
+    Replied {
+        /// Whose.
+        project: ProjectId,
+        /// The question that it answers; `None` if it is an idle repeat or answers nothing that is open.
+        ask: Option<AskId>,
+        /// What it said.
+        reply: Reply,
+    },
+    /// A question ended without an answer.
+    AskEnded {
+        /// Which.
+        ask: AskId,
+        /// How.
+        status: AskStatus,
+    },
+    /// A decision was admitted and will be carried out.
+    Admitted {
+        /// What.
+        effect: Effect,
+    },
+    /// An effect ended.
+    EffectEnded {
+        /// Which.
+        effect: EffectId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A host entered another stage.
+    HostMoved {
+        /// Which.
+        host: HostId,
+        /// Its stage from now on.
+        stage: HostStage,
+        /// Whether it is kept out of service by this session from now on.
+        fenced: bool,
+    },
+    /// An action was called and returned.
+    ActionCalled {
+        /// On what.
+        target: Target,
+        /// How it stands.
+        run: ActionRun,
+    },
+    /// A note was written.
+    Noted {
+        /// Its key.
+        key: String,
+        /// Its value; `None` = forgotten.
+        value: Option<String>,
+    },
+    /// A message is to be delivered.
+    Queued {
+        /// Which.
+        message: Message,
+    },
+    /// A message ended.
+    MessageEnded {
+        /// Which.
+        message: MessageId,
+        /// How.
+        delivery: Delivery,
+    },
+    /// The session is gone; its records stay until their retention ends.
+    Removed,
+}

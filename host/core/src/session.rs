@@ -1,0 +1,383 @@
+//! One maintenance run: what was asked for, and how far it is.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{Ask, AskKind, Reply};
+use crate::decision::{Decision, Waiting};
+use crate::effect::Effect;
+use crate::id::{AskId, Digest, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId};
+use crate::inventory::{HostKind, Service};
+use crate::message::Message;
+use crate::policy::Terms;
+use crate::rules::Refusal;
+use crate::time::Time;
+
+/// The wire `state` of a session: the eight states of the first Fenix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Phase {
+    /// Managers are told; waits for the agreed start.
+    Maintenance,
+    /// Managers are asked to give capacity back.
+    ScaleIn,
+    /// A first host is being emptied.
+    PrepareMaintenance,
+    /// Hosts are being worked on.
+    StartMaintenance,
+    /// The next host is being emptied.
+    PlannedMaintenance,
+    /// All hosts are done; managers get their capacity back.
+    MaintenanceComplete,
+    /// Ended well.
+    MaintenanceDone,
+    /// Ended, or halted, with a reason.
+    MaintenanceFailed,
+}
+
+impl Phase {
+    /// The state's name on the wire.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Phase::Maintenance => "MAINTENANCE",
+            Phase::ScaleIn => "SCALE_IN",
+            Phase::PrepareMaintenance => "PREPARE_MAINTENANCE",
+            Phase::StartMaintenance => "START_MAINTENANCE",
+            Phase::PlannedMaintenance => "PLANNED_MAINTENANCE",
+            Phase::MaintenanceComplete => "MAINTENANCE_COMPLETE",
+            Phase::MaintenanceDone => "MAINTENANCE_DONE",
+            Phase::MaintenanceFailed => "MAINTENANCE_FAILED",
+        }
+    }
+
+    /// True if nothing more happens in the session by itself.
+    pub fn is_final(self) -> bool {
+        matches!(self, Phase::MaintenanceDone | Phase::MaintenanceFailed)
+    }
+}
+
+/// Whether the session goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It goes on.
+    Running,
+    /// An administrator holds it: no new forward effects (R8).
+    Paused,
+    /// It was halted for a reason that somebody has to look at; continue lets it go on.
+    Parked {
+        /// The reason.
+        why: String,
+    },
+    /// Its closings are being carried out: what is in flight comes to a safe end, nothing new begins.
+    Closing {
+        /// Why it is closed.
+        why: Close,
+    },
+    /// All closings are done.
+    Ended,
+}
+
+/// Why a session is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Close {
+    /// Its workflow finished it.
+    Done,
+    /// It failed; it can be continued.
+    Failed,
+    /// An administrator deleted it: it vanishes when it is safe.
+    Deleted,
+}
+
+/// A plug-in, pinned for the life of the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The name under which it was asked for.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its component.
+    pub digest: Digest,
+}
+
+/// When an action runs (contract 1.1 `actions.type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Once, before the first host.
+    Pre,
+    /// On every host.
+    Host,
+    /// On every compute host, after `Host`.
+    Compute,
+    /// On every controller, after `Host`.
+    Controller,
+    /// Once, after the last host.
+    Post,
+}
+
+impl Stage {
+    /// The type's name on the wire.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Stage::Pre => "pre",
+            Stage::Host => "host",
+            Stage::Compute => "compute",
+            Stage::Controller => "controller",
+            Stage::Post => "post",
+        }
+    }
+}
+
+/// One entry of the session's action list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionSpec {
+    /// The plug-in.
+    pub plugin: Pin,
+    /// When it runs.
+    pub stage: Stage,
+    /// What it is told: JSON text, `""` if nothing.
+    pub metadata: String,
+}
+
+/// What work is done on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Nothing yet: the actions before the first host.
+    Pre,
+    /// A host.
+    Host(HostId),
+    /// Nothing any more: the actions after the last host.
+    Post,
+}
+
+/// What was asked for, with every name resolved and every default filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// When work may begin.
+    pub maintenance_at: Time,
+    /// When no new host may be begun any more; `None` = no end.
+    pub window_end: Option<Time>,
+    /// Told to managers in every event: JSON text of an object.
+    pub metadata: String,
+    /// The workflow.
+    pub workflow: Pin,
+    /// The actions, in the order in which they run: by stage, then alphabetical by plug-in name.
+    pub actions: Vec<ActionSpec>,
+    /// What the session is held to.
+    pub terms: Terms,
+}
+
+/// Where a host is in the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostStage {
+    /// As found.
+    Waiting,
+    /// No new instances come; it is being emptied, or is empty.
+    Fenced,
+    /// Actions run on it.
+    Working,
+    /// All actions are done; not yet given back.
+    Worked,
+    /// Done and given back as found.
+    Maintained,
+    /// Left out, for a reason.
+    Quarantined {
+        /// The reason.
+        why: String,
+        /// True if work had begun on it: it must not be put in service by itself.
+        begun: bool,
+    },
+}
+
+/// A host's part of the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostWork {
+    /// What it is for.
+    pub kind: HostKind,
+    /// Its service when the session began: the state to which it is given back.
+    pub found: Service,
+    /// Where it is in the session.
+    pub stage: HostStage,
+    /// Since when it is in that stage.
+    pub since: Time,
+    /// True from fencing it until it is given back.
+    pub fenced: bool,
+    /// True if `IN_MAINTENANCE` was told and `MAINTENANCE_COMPLETE` was not.
+    pub announced: bool,
+}
+
+/// How one action stands on one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRun {
+    /// Which action: its index in [`Plan::actions`].
+    pub action: u32,
+    /// How often it was called.
+    pub calls: u32,
+    /// What it wants to be told next time.
+    pub checkpoint: Option<String>,
+    /// How far it is, 0 to 100.
+    pub percent: u8,
+    /// What it reported when it was done.
+    pub report: Option<String>,
+}
+
+/// A project's part of the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectWork {
+    /// True if it has a manager. May be gained, never lost.
+    pub managed: bool,
+    /// True from telling it MAINTENANCE until it is told MAINTENANCE_COMPLETE (R7).
+    pub told: bool,
+    /// The last answer that was taken, and when: an identical repeat is idle.
+    pub last_reply: Option<(Reply, Time)>,
+}
+
+/// A line of the session's recent history, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// When.
+    pub at: Time,
+    /// The sequence number of the record that it tells of.
+    pub seq: u64,
+    /// What.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Lines of history that a session keeps in memory; the journal keeps them all.
+pub const HISTORY: usize = 512;
+
+/// A refusal that stands: the workflow wanted it, and wanted it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingRefusal {
+    /// What was wanted.
+    pub decision: Decision,
+    /// Why not.
+    pub refusal: Refusal,
+    /// Since when.
+    pub since: Time,
+    /// How often in a row.
+    pub times: u32,
+}
+
+/// One maintenance run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// What was asked for.
+    pub plan: Plan,
+    /// When it was made.
+    pub created_at: Time,
+    /// When its last record was made.
+    pub updated_at: Time,
+    /// The wire state.
+    pub phase: Phase,
+    /// The phase before a failure: continue goes on there.
+    pub before_failure: Option<Phase>,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Whether it goes on.
+    pub condition: Condition,
+    /// Its hosts.
+    pub hosts: BTreeMap<HostId, HostWork>,
+    /// Projects with instances on its hosts when it began, or since.
+    pub projects: BTreeMap<ProjectId, ProjectWork>,
+    /// All questions.
+    pub asks: BTreeMap<AskId, Ask>,
+    /// Those of them that are open.
+    pub open_asks: BTreeSet<AskId>,
+    /// Effects in flight, and those whose outcome is unknown.
+    pub effects: BTreeMap<EffectId, Effect>,
+    /// How the actions stand on each target on which they were begun.
+    pub work: BTreeMap<Target, Vec<ActionRun>>,
+    /// Messages not yet delivered.
+    pub outbox: BTreeMap<MessageId, Message>,
+    /// The workflow's notes.
+    pub notes: BTreeMap<String, String>,
+    /// What the workflow said it waits for.
+    pub waiting: Waiting,
+    /// What was refused at the last decision.
+    pub refused: Vec<StandingRefusal>,
+    /// Failed effects so far (R9).
+    pub failures: u32,
+    /// Failures in a row of moving an instance, or of the work on a host.
+    pub tries: BTreeMap<String, u32>,
+    /// Finished moves by instance.
+    pub moves: BTreeMap<InstanceId, u32>,
+    /// Recent history.
+    pub history: VecDeque<Line>,
+    /// The next free number of each kind.
+    pub next: NextIds,
+    /// Since when each phase was first entered, in order: for the summary of time by state.
+    pub phases: Vec<(Phase, Time)>,
+}
+
+/// The next free number of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextIds {
+    /// For asks.
+    pub ask: u32,
+    /// For effects.
+    pub effect: u32,
+    /// For messages.
+    pub message: u32,
+}
+
+impl Session {
+    /// True if forward effects may be admitted (R8).
+    pub fn is_running(&self) -> bool {
+        self.condition == Condition::Running
+    }
+
+    /// The last question of a kind to a project about a host.
+    pub fn last_ask(&self, project: &ProjectId, kind: AskKind, host: Option<&HostId>) -> Option<&Ask> {
+        self.asks
+            .values()
+            .rev()
+            .find(|ask| ask.project == *project && ask.kind == kind && ask.host.as_ref() == host)
+    }
+
+    /// Hosts in a stage.
+    pub fn hosts_in<'a>(&'a self, stage: &'a HostStage) -> impl Iterator<Item = &'a HostId> {
+        self.hosts.iter().filter(move |(_, work)| work.stage == *stage).map(|(id, _)| id)
+    }
+
+    /// How far the session is, 0 to 100: the share of hosts that are finished with.
+    pub fn percent_done(&self) -> u8 {
+        if self.phase == Phase::MaintenanceDone {
+            return 100;
+        }
+        let done = self
+            .hosts
+            .values()
+            .filter(|host| matches!(host.stage, HostStage::Maintained | HostStage::Quarantined { .. }))
+            .count();
+        // A session with all hosts done still has its managers to tell: 99.
+        (done * 99 / self.hosts.len().max(1)) as u8
+    }
+
+    /// The actions that run on a target, as indexes into [`Plan::actions`], in their order.
+    pub fn actions_for(&self, target: &Target) -> Vec<u32> {
+        let stages: &[Stage] = match target {
+            Target::Pre => &[Stage::Pre],
+            Target::Post => &[Stage::Post],
+            Target::Host(host) => match self.hosts.get(host).map(|host| host.kind) {
+                Some(HostKind::Compute) => &[Stage::Host, Stage::Compute],
+                Some(HostKind::Controller) => &[Stage::Host, Stage::Controller],
+                Some(HostKind::Other) | None => &[Stage::Host],
+            },
+        };
+        let of = |stage: &Stage| {
+            let stage = *stage;
+            (0u32..).zip(&self.plan.actions).filter(move |(_, spec)| spec.stage == stage).map(|(i, _)| i)
+        };
+        stages.iter().flat_map(of).collect()
+    }
+}

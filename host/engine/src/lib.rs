@@ -1,0 +1,3 @@
+//! The engine: events in, records and orders out.
+
+pub mod ports;

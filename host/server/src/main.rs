@@ -1,0 +1,2 @@
+//! The `fenix` binary.
+fn main() {}
