@@ -1,3 +1,4 @@
 //! The engine: events in, records and orders out.
 
 pub mod ports;
+pub mod command;
