@@ -1,4 +1,5 @@
 //! The engine: events in, records and orders out.
 
-pub mod ports;
 pub mod command;
+pub mod event;
+pub mod ports;
