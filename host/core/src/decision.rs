@@ -86,3 +86,23 @@ pub struct Waiting {
     /// When to wake it at the latest.
     pub until: Option<Time>,
 }
+
+impl Decision {
+    /// The decision in a few words.
+    pub fn summary(&self) -> String {
+        match self {
+            Decision::Ask { project, kind, host } => {
+                let host = host.as_ref().map(|host| format!(" about {host}")).unwrap_or_default();
+                format!("ask {project} {}{host}", kind.wire())
+            }
+            Decision::Fence { host } => format!("fence {host}"),
+            Decision::Release { host } => format!("release {host}"),
+            Decision::Move { instance, to, how, .. } => format!("{} {instance} to {to}", how.wire()),
+            Decision::Work { target } => format!("work on {}", target.name()),
+            Decision::Enter { phase } => format!("enter {}", phase.wire()),
+            Decision::Quarantine { host } => format!("quarantine {host}"),
+            Decision::Fail => "fail".into(),
+            Decision::Note { key, .. } => format!("note {key}"),
+        }
+    }
+}

@@ -55,6 +55,8 @@ pub struct Effect {
     pub admitted_at: Time,
     /// When it is given up.
     pub deadline: Time,
+    /// When a call for it last got no clear answer: what was sent then may still be done for `settle_time`.
+    pub unclear_at: Option<Time>,
     /// Why nobody knows how it ended; its subject is frozen until somebody finds out.
     pub unknown: Option<String>,
 }
@@ -78,6 +80,15 @@ impl EffectKind {
             EffectKind::Work { target: Target::Host(host) } => Subject::Host(host.clone()),
             EffectKind::Work { target } => Subject::Session(target.clone()),
             EffectKind::Move { instance, .. } => Subject::Instance(instance.clone()),
+        }
+    }
+
+    /// Under which name failures in a row are counted: the instance of a move, the host of everything else.
+    pub fn tries_key(&self) -> String {
+        match self.subject() {
+            Subject::Host(host) => format!("{} {host}", self.name()),
+            Subject::Instance(instance) => format!("move {instance}"),
+            Subject::Session(target) => format!("work {}", target.name()),
         }
     }
 

@@ -150,6 +150,12 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// The hosts on which it holds capacity: one, or two during a move.
+    pub fn ends(&self) -> impl Iterator<Item = &HostId> {
+        let other = self.other_end.iter().filter(|other| **other != self.host);
+        std::iter::once(&self.host).chain(other)
+    }
+
     /// True if it serves its application and nothing is being done to it.
     pub fn is_settled(&self) -> bool {
         self.state == InstanceState::Active && self.other_end.is_none()
@@ -212,6 +218,8 @@ pub struct Inventory {
     groups: BTreeMap<GroupId, Arc<Group>>,
     /// Instances by each host on which they hold capacity.
     on_host: BTreeMap<HostId, BTreeSet<InstanceId>>,
+    /// The sum of what they need.
+    used: BTreeMap<HostId, Resources>,
     members: BTreeMap<GroupId, BTreeSet<InstanceId>>,
     of_project: BTreeMap<ProjectId, BTreeSet<InstanceId>>,
 }
@@ -257,6 +265,11 @@ impl Inventory {
         self.members.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
     }
 
+    /// How many instances hold capacity on a host.
+    pub fn count_holding(&self, host: &HostId) -> usize {
+        self.on_host.get(host).map_or(0, BTreeSet::len)
+    }
+
     /// Instances of a project that were seen.
     pub fn of_project(&self, project: &ProjectId) -> impl Iterator<Item = &Instance> {
         self.of_project.get(project).into_iter().flatten().filter_map(|id| self.instance(id))
@@ -264,7 +277,7 @@ impl Inventory {
 
     /// What instances hold on a host.
     pub fn used(&self, host: &HostId) -> Resources {
-        self.holding(host).fold(Resources::default(), |sum, instance| sum.plus(instance.resources))
+        self.used.get(host).copied().unwrap_or_default()
     }
 
     /// Takes over one observed difference.
@@ -295,8 +308,10 @@ impl Inventory {
     }
 
     fn link(&mut self, instance: &Instance) {
-        for host in std::iter::once(&instance.host).chain(&instance.other_end) {
+        for host in instance.ends() {
             self.on_host.entry(host.clone()).or_default().insert(instance.id.clone());
+            let used = self.used.entry(host.clone()).or_default();
+            *used = used.plus(instance.resources);
         }
         if let Some(group) = &instance.group {
             self.members.entry(group.clone()).or_default().insert(instance.id.clone());
@@ -306,8 +321,13 @@ impl Inventory {
 
     fn unlink(&mut self, id: &InstanceId) {
         let Some(old) = self.instances.get(id).cloned() else { return };
-        for host in std::iter::once(&old.host).chain(&old.other_end) {
+        for host in old.ends() {
             drop_from(&mut self.on_host, host, id);
+            if !self.on_host.contains_key(host) {
+                self.used.remove(host);
+            } else if let Some(used) = self.used.get_mut(host) {
+                *used = used.minus(old.resources);
+            }
         }
         if let Some(group) = &old.group {
             drop_from(&mut self.members, group, id);

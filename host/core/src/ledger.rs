@@ -1,1 +1,151 @@
-//! Derived: what all sessions together hold.
+//! What all sessions together hold: leases, claims, members out.
+//!
+//! Nothing here is stored: it is read off the sessions' effects in flight, which are few, so it cannot drift from
+//! them.
+
+use std::collections::BTreeMap;
+
+use crate::effect::{Effect, EffectKind, Subject};
+use crate::id::{EffectId, GroupId, HostId, InstanceId, SessionId, Zone};
+use crate::inventory::{Resources, Service};
+use crate::session::{Condition, Session};
+use crate::state::State;
+use crate::time::Time;
+
+/// An effect's full name.
+pub type EffectRef<'a> = (&'a SessionId, EffectId);
+
+impl Session {
+    /// True if the session still holds that host: it is not over, or left the host out of service.
+    pub fn holds(&self, host: &HostId) -> bool {
+        self.hosts.get(host).is_some_and(|work| self.condition != Condition::Ended || work.fenced)
+    }
+}
+
+impl State {
+    /// The session that holds a host (R11).
+    pub fn lease(&self, host: &HostId) -> Option<&SessionId> {
+        self.sessions.values().find(|session| session.holds(host)).map(|session| &session.id)
+    }
+
+    /// All effects in flight or of unknown outcome, over all sessions.
+    pub fn effects(&self) -> impl Iterator<Item = (&SessionId, &Effect)> {
+        self.sessions
+            .values()
+            .flat_map(|session| session.effects.values().map(move |effect| (&session.id, effect)))
+    }
+
+    /// The effect in flight on a subject (R10). A session's own work before and after its hosts is not looked up
+    /// here: two sessions may each be in theirs.
+    pub fn in_flight(&self, subject: &Subject) -> Option<(&SessionId, &Effect)> {
+        self.effects().find(|(_, effect)| effect.kind.subject() == *subject)
+    }
+
+    /// What admitted moves will hold on a host and do not hold yet; `but` is left out.
+    pub fn claims(&self, host: &HostId, but: Option<EffectRef<'_>>) -> Resources {
+        let claim = |(session, effect): (&SessionId, &Effect)| match &effect.kind {
+            EffectKind::Move { instance, to, .. } if to == host && but != Some((session, effect.id)) => self
+                .inventory
+                .instance(instance)
+                .filter(|instance| instance.ends().all(|end| end != host))
+                .map(|instance| instance.resources),
+            EffectKind::Move { .. }
+            | EffectKind::Fence { .. }
+            | EffectKind::Release { .. }
+            | EffectKind::Work { .. } => None,
+        };
+        self.effects().filter_map(claim).fold(Resources::default(), Resources::plus)
+    }
+
+    /// What is left on a host after everything seen there and every claim but one.
+    pub fn free(&self, host: &HostId, but: Option<EffectRef<'_>>) -> Resources {
+        let Some(seen) = self.inventory.host(host) else { return Resources::default() };
+        seen.capacity.minus(self.inventory.used(host)).minus(self.claims(host, but))
+    }
+
+    /// Members of a group on a host, or claimed to come there, without one of them.
+    pub fn members_at(
+        &self,
+        group: &GroupId,
+        host: &HostId,
+        without: &InstanceId,
+        but: Option<EffectRef<'_>>,
+    ) -> u32 {
+        let coming = |member: &InstanceId| {
+            self.effects().any(|(session, effect)| {
+                but != Some((session, effect.id))
+                    && matches!(&effect.kind, EffectKind::Move { instance, to, .. }
+                        if instance == member && to == host)
+            })
+        };
+        let there = self
+            .inventory
+            .members(group)
+            .filter(|member| member.id != *without)
+            .filter(|member| member.ends().any(|end| end == host) || coming(&member.id));
+        there.count() as u32
+    }
+
+    /// Members of a group that are out of service or may be, each with the reason (R2): a move of it is admitted
+    /// and not finished, it was seen not to serve, or its recovery time has not passed. `but` is left out.
+    pub fn members_out(
+        &self,
+        group: &GroupId,
+        now: Time,
+        but: Option<EffectRef<'_>>,
+    ) -> BTreeMap<InstanceId, &'static str> {
+        let mut out = BTreeMap::new();
+        let recovery = self.inventory.group(group).map(|group| group.recovery_time).unwrap_or_default();
+        for member in self.inventory.members(group) {
+            if !member.is_settled() {
+                out.insert(member.id.clone(), "not in service");
+            } else if let Some((_, at)) = self.returned.get(&member.id)
+                && now < *at + recovery
+            {
+                out.insert(member.id.clone(), "recovering");
+            }
+        }
+        for (session, effect) in self.effects() {
+            if but == Some((session, effect.id)) {
+                continue;
+            }
+            if let EffectKind::Move { instance, .. } = &effect.kind
+                && self.inventory.instance(instance).is_some_and(|seen| seen.group.as_ref() == Some(group))
+            {
+                out.insert(instance.clone(), "being moved");
+            }
+        }
+        out
+    }
+
+    /// Hosts that sessions keep out of service in a failure domain, or are about to; `but` is left out.
+    pub fn hosts_out(&self, zone: &Zone, but: Option<EffectRef<'_>>) -> Vec<&HostId> {
+        let in_zone = |host: &HostId| self.inventory.host(host).is_some_and(|seen| seen.zone == *zone);
+        self.sessions
+            .values()
+            .flat_map(|session| session.hosts_out(but))
+            .filter(|host| in_zone(host))
+            .collect()
+    }
+}
+
+impl Session {
+    /// Hosts that this session keeps out of service, or is about to; `but` is left out.
+    pub fn hosts_out(&self, but: Option<EffectRef<'_>>) -> Vec<&HostId> {
+        let mut out: Vec<&HostId> =
+            self.hosts.iter().filter(|(_, work)| work.fenced).map(|(host, _)| host).collect();
+        for effect in self.effects.values().filter(|effect| but != Some((&self.id, effect.id))) {
+            if let EffectKind::Fence { host } = &effect.kind
+                && self.hosts.get(host).is_some_and(|work| !work.fenced)
+            {
+                out.push(host);
+            }
+        }
+        out
+    }
+}
+
+/// True if instances may come to a host as far as its own state goes.
+pub fn takes_instances(host: &crate::inventory::Host) -> bool {
+    host.up && host.service == Service::Enabled
+}

@@ -17,6 +17,7 @@ pub mod message;
 pub mod policy;
 pub mod session;
 
+mod history;
 pub mod record;
 pub mod state;
 

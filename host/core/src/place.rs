@@ -1,1 +1,212 @@
-//! Where instances could go.
+//! Where instances could go: the witness that capacity rules ask for, and the advice that workflows get.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{GroupId, HostId, InstanceId};
+use crate::inventory::{HostKind, Instance, Movable, Resources};
+use crate::ledger::takes_instances;
+use crate::session::{HostStage, Session};
+use crate::state::State;
+
+/// An instance and where it could go.
+pub type Placement = (InstanceId, HostId);
+
+/// How good a destination is: the lower, the better. One move per instance is what good workflows are measured by,
+/// so hosts that the session will not empty any more come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Preference {
+    /// Maintained, or not of the session: nobody has to leave it again.
+    Settled,
+    /// Will be emptied later.
+    Provisional,
+}
+
+/// A host with room.
+#[derive(Clone, Debug)]
+struct Room {
+    host: HostId,
+    preference: Preference,
+    free: Resources,
+}
+
+/// The hosts that could take instances now, with what is left on each.
+///
+/// Built once for many questions: building looks at every host, asking only at those with room.
+#[derive(Clone, Debug)]
+pub struct Rooms<'a> {
+    state: &'a State,
+    session: &'a Session,
+    rooms: Vec<Room>,
+}
+
+impl<'a> Rooms<'a> {
+    /// The hosts that could take instances of the session's hosts.
+    pub fn new(state: &'a State, session: &'a Session) -> Self {
+        let mut rooms: Vec<Room> =
+            state.inventory.hosts().filter_map(|host| room(state, session, &host.id)).collect();
+        rooms.sort_by(|a, b| {
+            (a.preference, a.free.vcpus, &a.host).cmp(&(b.preference, b.free.vcpus, &b.host))
+        });
+        Self { state, session, rooms }
+    }
+
+    /// A place for every instance on a host, all at once, the largest first: a witness that they fit.
+    ///
+    /// # Errors
+    /// Why no place was found for one of them. First fit may fail where a cleverer packing exists; it never
+    /// claims room that is not there.
+    pub fn place(&self, host: &HostId) -> Result<Vec<Placement>, String> {
+        let mut leaving: Vec<&Instance> =
+            self.state.inventory.holding(host).filter(|instance| instance.host == *host).collect();
+        leaving.sort_by(|a, b| {
+            let size = |i: &Instance| (i.resources.vcpus, i.resources.memory_mb, i.resources.disk_gb);
+            size(b).cmp(&size(a)).then_with(|| a.id.cmp(&b.id))
+        });
+        let mut taken: BTreeMap<HostId, Resources> = BTreeMap::new();
+        let mut joined: BTreeMap<(GroupId, HostId), u32> = BTreeMap::new();
+        let mut placed = Vec::with_capacity(leaving.len());
+        for instance in leaving {
+            if let Movable::No { reason } = &instance.movable {
+                return Err(format!("instance {} cannot be moved: {reason}", instance.id));
+            }
+            let fits = |room: &&Room| {
+                room.host != *host
+                    && room
+                        .free
+                        .minus(taken.get(&room.host).copied().unwrap_or_default())
+                        .fits(instance.resources)
+                    && self.group_allows(instance, &room.host, &joined)
+            };
+            let Some(room) = self.rooms.iter().find(fits) else {
+                return Err(format!(
+                    "no host has room for instance {} ({} vcpus, {} MiB)",
+                    instance.id, instance.resources.vcpus, instance.resources.memory_mb
+                ));
+            };
+            let sum = taken.entry(room.host.clone()).or_default();
+            *sum = sum.plus(instance.resources);
+            if let Some(group) = &instance.group {
+                *joined.entry((group.clone(), room.host.clone())).or_default() += 1;
+            }
+            placed.push((instance.id.clone(), room.host.clone()));
+        }
+        self.headroom_left(host, &taken)?;
+        Ok(placed)
+    }
+
+    fn group_allows(
+        &self,
+        instance: &Instance,
+        host: &HostId,
+        joined: &BTreeMap<(GroupId, HostId), u32>,
+    ) -> bool {
+        let Some(group) = instance.group.as_ref().and_then(|id| self.state.inventory.group(id)) else {
+            return true;
+        };
+        let most = group.most_per_host();
+        if most == u32::MAX {
+            return true;
+        }
+        let there = self.state.members_at(&group.id, host, &instance.id, None);
+        let coming = joined.get(&(group.id.clone(), host.clone())).copied().unwrap_or_default();
+        there + coming < most
+    }
+
+    fn headroom_left(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Result<(), String> {
+        let headroom = self.session.plan.terms.headroom;
+        if headroom == Resources::default() {
+            return Ok(());
+        }
+        let left = self
+            .rooms
+            .iter()
+            .filter(|room| room.host != *leaving)
+            .map(|room| room.free.minus(taken.get(&room.host).copied().unwrap_or_default()))
+            .fold(Resources::default(), Resources::plus);
+        if left.fits(headroom) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} vcpus and {} MiB would stay free, and the session keeps {} vcpus and {} MiB",
+            left.vcpus, left.memory_mb, headroom.vcpus, headroom.memory_mb
+        ))
+    }
+}
+
+fn room(state: &State, session: &Session, host: &HostId) -> Option<Room> {
+    let seen = state.inventory.host(host)?;
+    if seen.kind != HostKind::Compute || !takes_instances(seen) {
+        return None;
+    }
+    if state.lease(host).is_some_and(|holder| *holder != session.id) {
+        return None;
+    }
+    let preference = match session.hosts.get(host) {
+        None => Preference::Settled,
+        Some(work) if work.fenced => return None,
+        Some(work) => match work.stage {
+            HostStage::Maintained => Preference::Settled,
+            HostStage::Waiting | HostStage::Quarantined { .. } => Preference::Provisional,
+            HostStage::Fenced | HostStage::Working | HostStage::Worked => return None,
+        },
+    };
+    let free = state.free(host, None);
+    (free.vcpus > 0).then(|| Room { host: host.clone(), preference, free })
+}
+
+/// How ready a host is to be the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// No instance holds capacity on it.
+    Empty,
+    /// Every instance on it has a place to go.
+    CanEmpty,
+    /// Not now, and why.
+    Blocked(String),
+}
+
+/// A host that could be next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The host.
+    pub host: HostId,
+    /// What it is for.
+    pub kind: HostKind,
+    /// How ready it is.
+    pub readiness: Readiness,
+}
+
+/// Most hosts for which one question looks for places: a full cloud must not make every decision as long as itself.
+const MAX_LOOKED_AT: usize = 128;
+
+/// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then
+/// those with the fewest instances. At most `limit` that are ready; those that are not stand behind, with the
+/// reason.
+pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candidate> {
+    let mut waiting: BTreeSet<(bool, usize, &HostId)> = BTreeSet::new();
+    for (host, work) in session.hosts.iter().filter(|(_, work)| work.stage == HostStage::Waiting) {
+        let is_compute = work.kind == HostKind::Compute;
+        waiting.insert((is_compute, state.inventory.count_holding(host), host));
+    }
+    let mut rooms = None;
+    let (mut ready, mut blocked) = (Vec::new(), Vec::new());
+    for (looked_at, (_, holding, host)) in waiting.into_iter().enumerate() {
+        if ready.len() >= limit || looked_at >= MAX_LOOKED_AT {
+            break;
+        }
+        let kind = session.hosts.get(host).map_or(HostKind::Other, |work| work.kind);
+        let readiness = match state.inventory.host(host) {
+            None => Readiness::Blocked("the cloud no longer has it".into()),
+            Some(_) if holding == 0 => Readiness::Empty,
+            Some(_) => match rooms.get_or_insert_with(|| Rooms::new(state, session)).place(host) {
+                Ok(_) => Readiness::CanEmpty,
+                Err(why) => Readiness::Blocked(why),
+            },
+        };
+        let list = if matches!(readiness, Readiness::Blocked(_)) { &mut blocked } else { &mut ready };
+        list.push(Candidate { host: host.clone(), kind, readiness });
+    }
+    blocked.truncate(limit);
+    ready.append(&mut blocked);
+    ready
+}

@@ -146,6 +146,11 @@ pub enum Body {
         /// What.
         effect: Effect,
     },
+    /// A call for an effect got no clear answer: it may have been done, may still be done, or never.
+    EffectUnclear {
+        /// Which.
+        effect: EffectId,
+    },
     /// An effect ended.
     EffectEnded {
         /// Which.
@@ -190,4 +195,38 @@ pub enum Body {
     },
     /// The session is gone; its records stay until their retention ends.
     Removed,
+}
+
+impl Body {
+    /// The kind's stable name, as it is stored.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Body::Observed { .. } => "observed",
+            Body::Subscribed { .. } => "subscribed",
+            Body::Unsubscribed { .. } => "unsubscribed",
+            Body::Opened { .. } => "opened",
+            Body::HostJoined { .. } => "host_joined",
+            Body::ProjectJoined { .. } => "project_joined",
+            Body::Decided { .. } => "decided",
+            Body::Undecided { .. } => "undecided",
+            Body::Entered { .. } => "entered",
+            Body::ConditionSet { .. } => "condition_set",
+            Body::Failed { .. } => "failed",
+            Body::Continued { .. } => "continued",
+            Body::Asked { .. } => "asked",
+            Body::AskDelivered { .. } => "ask_delivered",
+            Body::AskExtended { .. } => "ask_extended",
+            Body::Replied { .. } => "replied",
+            Body::AskEnded { .. } => "ask_ended",
+            Body::Admitted { .. } => "admitted",
+            Body::EffectUnclear { .. } => "effect_unclear",
+            Body::EffectEnded { .. } => "effect_ended",
+            Body::HostMoved { .. } => "host_moved",
+            Body::ActionCalled { .. } => "action_called",
+            Body::Noted { .. } => "noted",
+            Body::Queued { .. } => "queued",
+            Body::MessageEnded { .. } => "message_ended",
+            Body::Removed => "removed",
+        }
+    }
 }

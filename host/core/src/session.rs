@@ -154,6 +154,17 @@ pub enum Target {
     Post,
 }
 
+impl Target {
+    /// A name for people: the host's, or `pre` or `post`.
+    pub fn name(&self) -> &str {
+        match self {
+            Target::Pre => "pre",
+            Target::Host(host) => host.as_str(),
+            Target::Post => "post",
+        }
+    }
+}
+
 /// What was asked for, with every name resolved and every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -194,6 +205,20 @@ pub enum HostStage {
     },
 }
 
+impl HostStage {
+    /// The stage in one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            HostStage::Waiting => "waiting",
+            HostStage::Fenced => "fenced",
+            HostStage::Working => "working",
+            HostStage::Worked => "worked",
+            HostStage::Maintained => "maintained",
+            HostStage::Quarantined { .. } => "quarantined",
+        }
+    }
+}
+
 /// A host's part of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostWork {
@@ -207,8 +232,6 @@ pub struct HostWork {
     pub since: Time,
     /// True from fencing it until it is given back.
     pub fenced: bool,
-    /// True if `IN_MAINTENANCE` was told and `MAINTENANCE_COMPLETE` was not.
-    pub announced: bool,
 }
 
 /// How one action stands on one target.
@@ -291,6 +314,9 @@ pub struct Session {
     pub projects: BTreeMap<ProjectId, ProjectWork>,
     /// All questions.
     pub asks: BTreeMap<AskId, Ask>,
+    /// The latest question of each kind to each project about each host, since the session was made or last
+    /// continued: older answers bind nobody any more.
+    pub latest: BTreeMap<AskKey, AskId>,
     /// Those of them that are open.
     pub open_asks: BTreeSet<AskId>,
     /// Effects in flight, and those whose outcome is unknown.
@@ -319,6 +345,9 @@ pub struct Session {
     pub phases: Vec<(Phase, Time)>,
 }
 
+/// What makes two questions rounds of the same one.
+pub type AskKey = (ProjectId, AskKind, Option<HostId>);
+
 /// The next free number of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextIds {
@@ -331,17 +360,45 @@ pub struct NextIds {
 }
 
 impl Session {
+    /// A session as its first record makes it: no host and no project has joined yet.
+    pub fn new(id: SessionId, plan: Plan, at: Time) -> Self {
+        Self {
+            id,
+            plan,
+            created_at: at,
+            updated_at: at,
+            phase: Phase::Maintenance,
+            before_failure: None,
+            failure: None,
+            condition: Condition::Running,
+            hosts: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            open_asks: BTreeSet::new(),
+            effects: BTreeMap::new(),
+            work: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            waiting: Waiting::default(),
+            refused: Vec::new(),
+            failures: 0,
+            tries: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            history: VecDeque::new(),
+            next: NextIds::default(),
+            phases: vec![(Phase::Maintenance, at)],
+        }
+    }
+
     /// True if forward effects may be admitted (R8).
     pub fn is_running(&self) -> bool {
         self.condition == Condition::Running
     }
 
-    /// The last question of a kind to a project about a host.
-    pub fn last_ask(&self, project: &ProjectId, kind: AskKind, host: Option<&HostId>) -> Option<&Ask> {
-        self.asks
-            .values()
-            .rev()
-            .find(|ask| ask.project == *project && ask.kind == kind && ask.host.as_ref() == host)
+    /// The latest question of a kind to a project about a host, since the session was last continued.
+    pub fn latest_ask(&self, project: &ProjectId, kind: AskKind, host: Option<&HostId>) -> Option<&Ask> {
+        self.latest.get(&(project.clone(), kind, host.cloned())).and_then(|id| self.asks.get(id))
     }
 
     /// Hosts in a stage.

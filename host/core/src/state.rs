@@ -1,12 +1,19 @@
 //! Everything known: the fold of all records.
+//!
+//! [`State::apply`] is the only way in which state changes, live and at recovery alike. It asks nobody: no plug-in,
+//! no cloud, no clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{SessionId, SubscriptionId};
-use crate::inventory::Inventory;
+use crate::ask::{Ask, AskKind, AskStatus};
+use crate::effect::{EffectKind, Outcome};
+use crate::id::{GroupId, InstanceId, SessionId, SubscriptionId};
+use crate::inventory::{Change, Inventory};
 use crate::message::Subscription;
-use crate::session::Session;
+use crate::record::{Body, Record};
+use crate::rules::Rule;
+use crate::session::{Close, Condition, Phase, Session};
 use crate::time::Time;
 
 /// Everything known.
@@ -18,8 +25,278 @@ pub struct State {
     pub at: Time,
     /// What was last seen.
     pub inventory: Arc<Inventory>,
+    /// When a member of a group was last seen to come back into service: its recovery time runs from here (R2).
+    pub returned: BTreeMap<InstanceId, (GroupId, Time)>,
     /// All sessions that are not removed.
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     /// Standing orders for messages.
     pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// One rule that is not enforced. Only ever set by the test that shows that the checkers notice.
+    pub switched_off: Option<Rule>,
+}
+
+/// A record that does not follow from those before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq} does not fit what went before: {why}")]
+pub struct FoldError {
+    /// The record.
+    pub seq: u64,
+    /// The session whose stream it hurts; `None` = the installation's.
+    pub session: Option<SessionId>,
+    /// What does not fit.
+    pub why: String,
+}
+
+impl State {
+    /// Takes over one record.
+    ///
+    /// # Errors
+    /// The record does not fit: its session is not there, or it names something that never was. The state is as
+    /// before, but for `seq` and `at`.
+    pub fn apply(&mut self, record: &Record) -> Result<(), FoldError> {
+        let misfit = |why: String| FoldError { seq: record.seq, session: record.session.clone(), why };
+        self.seq = record.seq;
+        self.at = self.at.max(record.at);
+        match (&record.session, &record.body) {
+            (None, Body::Observed { change }) => self.observe(change, record.at),
+            (None, Body::Subscribed { subscription }) => {
+                self.subscriptions.insert(subscription.id.clone(), subscription.clone());
+            }
+            (None, Body::Unsubscribed { id }) => {
+                self.subscriptions.remove(id);
+            }
+            (None, body) => return Err(misfit(format!("{} needs a session", body.name()))),
+            (Some(id), Body::Opened { plan, .. }) => {
+                let session = Session::new(id.clone(), plan.clone(), record.at);
+                if self.sessions.insert(id.clone(), Arc::new(session)).is_some() {
+                    return Err(misfit("the session is there already".into()));
+                }
+            }
+            (Some(id), Body::Removed) => {
+                self.sessions.remove(id);
+            }
+            (Some(id), _) => {
+                let session = self.sessions.get_mut(id).ok_or_else(|| misfit(format!("no session {id}")))?;
+                Arc::make_mut(session).apply(record).map_err(misfit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The session of that id.
+    pub fn session(&self, id: &SessionId) -> Option<&Session> {
+        self.sessions.get(id).map(|session| &**session)
+    }
+
+    fn observe(&mut self, change: &Change, at: Time) {
+        if let Change::Instance(new) = change {
+            let was_out = self.inventory.instance(&new.id).is_none_or(|old| !old.is_settled());
+            match &new.group {
+                Some(group) if was_out && new.is_settled() => {
+                    self.returned.insert(new.id.clone(), (group.clone(), at));
+                }
+                Some(_) => {}
+                None => {
+                    self.returned.remove(&new.id);
+                }
+            }
+        }
+        if let Change::InstanceGone(id) = change {
+            self.returned.remove(id);
+        }
+        Arc::make_mut(&mut self.inventory).apply(change);
+    }
+}
+
+impl Session {
+    #[expect(clippy::too_many_lines, reason = "one total match, an arm per kind of record")]
+    fn apply(&mut self, record: &Record) -> Result<(), String> {
+        self.updated_at = record.at;
+        self.remember(record);
+        match &record.body {
+            Body::HostJoined { host, work } => {
+                self.hosts.insert(host.clone(), work.clone());
+            }
+            Body::ProjectJoined { project, managed } => {
+                self.projects.entry(project.clone()).or_default().managed |= *managed;
+            }
+            Body::Decided { waiting, refused } => self.decided(waiting, refused, record.at),
+            Body::Undecided { .. } => self.waiting = crate::decision::Waiting::default(),
+            Body::Entered { phase, .. } => self.enter(*phase, record.at),
+            Body::ConditionSet { condition, .. } => self.condition = condition.clone(),
+            Body::Failed { reason } => {
+                self.before_failure = Some(self.phase);
+                self.failure = Some(reason.clone());
+                self.condition = Condition::Closing { why: Close::Failed };
+                self.enter(Phase::MaintenanceFailed, record.at);
+            }
+            Body::Continued { phase } => {
+                self.before_failure = None;
+                self.failure = None;
+                self.condition = Condition::Running;
+                self.failures = 0;
+                self.tries.clear();
+                self.refused.clear();
+                self.latest.clear();
+                self.enter(*phase, record.at);
+            }
+            Body::Asked { ask, .. } => self.asked(ask),
+            Body::AskDelivered { ask, reply_by } => {
+                let ask = self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?;
+                ask.delivered_at.get_or_insert(record.at);
+                ask.reply_by = *reply_by;
+            }
+            Body::AskExtended { ask, reply_by } => {
+                self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?.reply_by = *reply_by;
+            }
+            Body::AskEnded { ask, status } => {
+                self.end_ask(*ask, status.clone(), record.at)?;
+            }
+            Body::Replied { project, ask, reply } => {
+                self.projects.entry(project.clone()).or_default().last_reply =
+                    Some((reply.clone(), record.at));
+                if let Some(id) = ask {
+                    let status = if reply.agrees {
+                        AskStatus::Acked { actions: reply.actions.clone() }
+                    } else {
+                        AskStatus::Nacked
+                    };
+                    self.end_ask(*id, status, record.at)?;
+                }
+            }
+            Body::Admitted { effect } => {
+                self.next.effect = self.next.effect.max(effect.id.0 + 1);
+                if let EffectKind::Work { target } = &effect.kind {
+                    self.begin_work(target);
+                }
+                self.effects.insert(effect.id, effect.clone());
+            }
+            Body::EffectUnclear { effect } => {
+                let effect = self.effects.get_mut(effect).ok_or_else(|| format!("no effect {effect}"))?;
+                effect.unclear_at = Some(record.at);
+            }
+            Body::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome)?,
+            Body::HostMoved { host, stage, fenced } => {
+                let work = self.hosts.get_mut(host).ok_or_else(|| format!("no host {host}"))?;
+                work.stage = stage.clone();
+                work.since = record.at;
+                work.fenced = *fenced;
+            }
+            Body::ActionCalled { target, run } => {
+                let runs = self.work.get_mut(target).ok_or("no work on that target")?;
+                match runs.iter_mut().find(|known| known.action == run.action) {
+                    Some(known) => *known = run.clone(),
+                    None => return Err(format!("no action {} on that target", run.action)),
+                }
+            }
+            Body::Noted { key, value: Some(value) } => {
+                self.notes.insert(key.clone(), value.clone());
+            }
+            Body::Noted { key, value: None } => {
+                self.notes.remove(key);
+            }
+            Body::Queued { message } => {
+                self.next.message = self.next.message.max(message.id.0 + 1);
+                self.outbox.insert(message.id, message.clone());
+            }
+            Body::MessageEnded { message, .. } => {
+                self.outbox.remove(message).ok_or_else(|| format!("no message {message}"))?;
+            }
+            Body::Observed { .. }
+            | Body::Subscribed { .. }
+            | Body::Unsubscribed { .. }
+            | Body::Opened { .. }
+            | Body::Removed => return Err("it is not a session's".into()),
+        }
+        Ok(())
+    }
+
+    fn asked(&mut self, ask: &Ask) {
+        self.next.ask = self.next.ask.max(ask.id.0 + 1);
+        if let Some(project) = self.projects.get_mut(&ask.project) {
+            match ask.kind {
+                AskKind::Maintenance => project.told = true,
+                AskKind::MaintenanceComplete => project.told = false,
+                AskKind::ScaleIn | AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {}
+            }
+        }
+        self.open_asks.insert(ask.id);
+        self.latest.insert((ask.project.clone(), ask.kind, ask.host.clone()), ask.id);
+        self.asks.insert(ask.id, ask.clone());
+    }
+
+    fn enter(&mut self, phase: Phase, at: Time) {
+        self.phase = phase;
+        self.phases.push((phase, at));
+    }
+
+    fn end_ask(&mut self, id: crate::id::AskId, status: AskStatus, at: Time) -> Result<(), String> {
+        let ask = self.asks.get_mut(&id).ok_or_else(|| format!("no ask {id}"))?;
+        ask.status = status;
+        ask.ended_at = Some(at);
+        self.open_asks.remove(&id);
+        Ok(())
+    }
+
+    fn begin_work(&mut self, target: &crate::session::Target) {
+        let actions = self.actions_for(target);
+        self.work.entry(target.clone()).or_insert_with(|| {
+            let run = |action| crate::session::ActionRun {
+                action,
+                calls: 0,
+                checkpoint: None,
+                percent: 0,
+                report: None,
+            };
+            actions.into_iter().map(run).collect()
+        });
+    }
+
+    fn end_effect(&mut self, id: crate::id::EffectId, outcome: &Outcome) -> Result<(), String> {
+        let effect = self.effects.get_mut(&id).ok_or_else(|| format!("no effect {id}"))?;
+        let key = effect.kind.tries_key();
+        match outcome {
+            Outcome::Done => {
+                if let EffectKind::Move { instance, .. } = &effect.kind {
+                    *self.moves.entry(instance.clone()).or_default() += 1;
+                }
+                self.tries.remove(&key);
+            }
+            Outcome::Failed { .. } => {
+                self.failures += 1;
+                *self.tries.entry(key).or_default() += 1;
+            }
+            Outcome::Withdrawn { .. } => {}
+            Outcome::Unknown { why } => {
+                self.failures += 1;
+                effect.unknown = Some(why.clone());
+                return Ok(());
+            }
+        }
+        self.effects.remove(&id);
+        Ok(())
+    }
+
+    fn decided(
+        &mut self,
+        waiting: &crate::decision::Waiting,
+        refused: &[(crate::decision::Planned, crate::rules::Refusal)],
+        at: Time,
+    ) {
+        self.waiting = waiting.clone();
+        let before = std::mem::take(&mut self.refused);
+        self.refused = refused
+            .iter()
+            .map(|(planned, refusal)| {
+                let same =
+                    before.iter().find(|old| old.decision == planned.decision && old.refusal == *refusal);
+                crate::session::StandingRefusal {
+                    decision: planned.decision.clone(),
+                    refusal: refusal.clone(),
+                    since: same.map_or(at, |old| old.since),
+                    times: same.map_or(1, |old| old.times + 1),
+                }
+            })
+            .collect();
+    }
 }

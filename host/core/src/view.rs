@@ -1,9 +1,17 @@
 //! What a workflow sees.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::decision::{Planned, Waiting};
-use crate::id::SessionId;
+use crate::ask::{Ask, AskKind, MoveHow};
+use crate::decision::{Decision, Planned, Waiting};
+use crate::effect::{EffectKind, Subject};
+use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId, Zone};
+use crate::inventory::{HostKind, Instance, Service};
+use crate::place::{self, Candidate, Placement, Rooms};
+use crate::policy::Terms;
+use crate::rules::{self, Refusal};
+use crate::session::{HostStage, HostWork, Phase, Session, Target};
 use crate::state::State;
 use crate::time::Time;
 
@@ -49,4 +57,319 @@ pub struct View {
     pub session: SessionId,
     /// The recorded time.
     pub now: Time,
+}
+
+/// Most rows that one question to the view answers: a decision costs what it touches, and asks on for more.
+pub const PAGE: usize = 256;
+
+/// The session at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its id.
+    pub id: SessionId,
+    /// Its phase.
+    pub phase: Phase,
+    /// When work may begin.
+    pub maintenance_at: Time,
+    /// When no new host may be begun any more.
+    pub window_end: Option<Time>,
+    /// Told to managers: JSON text of an object.
+    pub metadata: String,
+    /// How many hosts it has.
+    pub hosts: u32,
+    /// How many of them wait their turn.
+    pub waiting: u32,
+    /// How many are fenced and not worked on yet.
+    pub fenced: u32,
+    /// How many are worked on.
+    pub working: u32,
+    /// How many are worked on and not given back yet.
+    pub worked: u32,
+    /// How many are done.
+    pub maintained: u32,
+    /// How many are left out.
+    pub quarantined: u32,
+    /// Failed effects since it was made or last continued.
+    pub failures: u32,
+}
+
+/// A host at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostInfo {
+    /// Its name.
+    pub id: HostId,
+    /// What it is for.
+    pub kind: HostKind,
+    /// Its failure domain.
+    pub zone: Zone,
+    /// Where it is in the session.
+    pub stage: HostStage,
+    /// Whether the scheduler may put instances there.
+    pub in_service: bool,
+    /// Whether its services answer.
+    pub up: bool,
+    /// How many instances hold capacity there.
+    pub instances: u32,
+    /// Failures in a row of the work on it.
+    pub tries: u32,
+}
+
+/// An instance at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceInfo {
+    /// What was seen of it.
+    pub seen: Instance,
+    /// Failures in a row of moving it.
+    pub tries: u32,
+    /// True if a move of it is in flight, or its outcome is unknown.
+    pub busy: bool,
+}
+
+/// A project at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectInfo {
+    /// Its id.
+    pub id: ProjectId,
+    /// Whether it has a manager.
+    pub managed: bool,
+    /// True from telling it MAINTENANCE until it is told MAINTENANCE_COMPLETE.
+    pub told: bool,
+}
+
+/// An effect in flight at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectInfo {
+    /// `fence`, `release`, `move` or `work`.
+    pub kind: &'static str,
+    /// True if nobody knows how it ended.
+    pub unknown: bool,
+}
+
+/// How the work on a target stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkState {
+    /// Not begun.
+    None,
+    /// Under way.
+    Running,
+    /// All actions are done.
+    Done,
+    /// Begun, not under way, not done: an action failed.
+    Failed,
+}
+
+impl View {
+    /// The session itself. A view is made of a session that is there; a stale one answers as an empty one would.
+    fn own(&self) -> Option<&Session> {
+        self.state.session(&self.session)
+    }
+
+    /// The session at a glance; `None` if it was removed.
+    pub fn session(&self) -> Option<SessionInfo> {
+        let session = self.own()?;
+        let mut info = SessionInfo {
+            id: session.id.clone(),
+            phase: session.phase,
+            maintenance_at: session.plan.maintenance_at,
+            window_end: session.plan.window_end,
+            metadata: session.plan.metadata.clone(),
+            hosts: session.hosts.len() as u32,
+            waiting: 0,
+            fenced: 0,
+            working: 0,
+            worked: 0,
+            maintained: 0,
+            quarantined: 0,
+            failures: session.failures,
+        };
+        for work in session.hosts.values() {
+            *match work.stage {
+                HostStage::Waiting => &mut info.waiting,
+                HostStage::Fenced => &mut info.fenced,
+                HostStage::Working => &mut info.working,
+                HostStage::Worked => &mut info.worked,
+                HostStage::Maintained => &mut info.maintained,
+                HostStage::Quarantined { .. } => &mut info.quarantined,
+            } += 1;
+        }
+        Some(info)
+    }
+
+    /// What the session is held to.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.own().map(|session| &session.plan.terms)
+    }
+
+    /// The session's hosts after a name, at most [`PAGE`]; only those in a stage of that name if one is given.
+    pub fn hosts(&self, stage: Option<&str>, after: Option<&HostId>, limit: usize) -> Vec<HostInfo> {
+        let Some(session) = self.own() else { return Vec::new() };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        session
+            .hosts
+            .range::<HostId, _>((from, Bound::Unbounded))
+            .filter(|(_, work)| stage.is_none_or(|stage| work.stage.name() == stage))
+            .take(limit.min(PAGE))
+            .map(|(id, work)| self.host_info(session, id, work))
+            .collect()
+    }
+
+    /// One host of the session.
+    pub fn host(&self, id: &HostId) -> Option<HostInfo> {
+        let session = self.own()?;
+        session.hosts.get(id).map(|work| self.host_info(session, id, work))
+    }
+
+    fn host_info(&self, session: &Session, id: &HostId, work: &HostWork) -> HostInfo {
+        let seen = self.state.inventory.host(id);
+        HostInfo {
+            id: id.clone(),
+            kind: work.kind,
+            zone: seen.map_or_else(|| Zone::from(""), |seen| seen.zone.clone()),
+            stage: work.stage.clone(),
+            in_service: seen.is_some_and(crate::ledger::takes_instances),
+            up: seen.is_some_and(|seen| seen.up),
+            instances: self.state.inventory.count_holding(id) as u32,
+            tries: session.tries.get(&format!("work {id}")).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Instances that hold capacity on a host, after an id, at most [`PAGE`].
+    pub fn instances(&self, host: &HostId, after: Option<&InstanceId>, limit: usize) -> Vec<InstanceInfo> {
+        let Some(session) = self.own() else { return Vec::new() };
+        self.state
+            .inventory
+            .holding(host)
+            .filter(|instance| after.is_none_or(|after| instance.id > *after))
+            .take(limit.min(PAGE))
+            .map(|seen| self.instance_info(session, seen))
+            .collect()
+    }
+
+    /// One instance, wherever it is.
+    pub fn instance(&self, id: &InstanceId) -> Option<InstanceInfo> {
+        let session = self.own()?;
+        self.state.inventory.instance(id).map(|seen| self.instance_info(session, seen))
+    }
+
+    fn instance_info(&self, session: &Session, seen: &Instance) -> InstanceInfo {
+        let subject = Subject::Instance(seen.id.clone());
+        InstanceInfo {
+            seen: seen.clone(),
+            tries: session.tries.get(&format!("move {}", seen.id)).copied().unwrap_or_default(),
+            busy: self.state.in_flight(&subject).is_some(),
+        }
+    }
+
+    /// The session's projects after an id, at most [`PAGE`].
+    pub fn projects(&self, after: Option<&ProjectId>, limit: usize) -> Vec<ProjectInfo> {
+        let Some(session) = self.own() else { return Vec::new() };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        session
+            .projects
+            .range::<ProjectId, _>((from, Bound::Unbounded))
+            .take(limit.min(PAGE))
+            .map(|(id, work)| ProjectInfo { id: id.clone(), managed: work.managed, told: work.told })
+            .collect()
+    }
+
+    /// The latest question of a kind to a project about a host, since the session was last continued.
+    pub fn latest_ask(&self, project: &ProjectId, kind: AskKind, host: Option<&HostId>) -> Option<&Ask> {
+        self.own()?.latest_ask(project, kind, host)
+    }
+
+    /// What a manager chose for an instance in its answer to a question.
+    pub fn consent(&self, ask: AskId, instance: &InstanceId) -> Option<MoveHow> {
+        self.own()?.asks.get(&ask)?.consent(instance)
+    }
+
+    /// The effect in flight on a subject, of whatever session.
+    pub fn in_flight(&self, subject: &Subject) -> Option<EffectInfo> {
+        let effect = match subject {
+            Subject::Session(_) => {
+                self.own()?.effects.values().find(|effect| effect.kind.subject() == *subject)?
+            }
+            Subject::Host(_) | Subject::Instance(_) => self.state.in_flight(subject)?.1,
+        };
+        Some(EffectInfo { kind: effect.kind.name(), unknown: effect.unknown.is_some() })
+    }
+
+    /// How the work on a target stands.
+    pub fn work(&self, target: &Target) -> WorkState {
+        let Some(session) = self.own() else { return WorkState::None };
+        let running = session
+            .effects
+            .values()
+            .any(|effect| matches!(&effect.kind, EffectKind::Work { target: of } if of == target));
+        match session.work.get(target) {
+            _ if running => WorkState::Running,
+            None => WorkState::None,
+            Some(runs) if runs.iter().all(|run| run.report.is_some()) => WorkState::Done,
+            Some(_) => WorkState::Failed,
+        }
+    }
+
+    /// The hosts that could be next, best first; see [`place::candidates`].
+    pub fn candidates(&self, limit: usize) -> Vec<Candidate> {
+        self.own().map(|session| place::candidates(&self.state, session, limit.min(PAGE))).unwrap_or_default()
+    }
+
+    /// A place for every instance on a host; see [`place::Rooms::place`].
+    ///
+    /// # Errors
+    /// Why they do not all fit.
+    pub fn place(&self, host: &HostId) -> Result<Vec<Placement>, String> {
+        match self.own() {
+            Some(session) => Rooms::new(&self.state, session).place(host),
+            None => Err(format!("session {} was removed", self.session)),
+        }
+    }
+
+    /// What the rules would say to a decision now.
+    ///
+    /// # Errors
+    /// The first rule that says no.
+    pub fn check(&self, decision: &Decision) -> Result<(), Refusal> {
+        rules::admit(&self.state, &self.session, decision, self.now).map(|_| ())
+    }
+
+    /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
+    /// `boot`, `found`; of an instance `vcpus`, `memory-mb`, `group-name`, `moves`. `None` if there is none of
+    /// that name.
+    pub fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
+        let inventory = &self.state.inventory;
+        match subject {
+            Subject::Host(id) => {
+                let seen = inventory.host(id)?;
+                match key {
+                    "vcpus" => Some(seen.capacity.vcpus.to_string()),
+                    "memory-mb" => Some(seen.capacity.memory_mb.to_string()),
+                    "free-vcpus" => Some(self.state.free(id, None).vcpus.to_string()),
+                    "free-memory-mb" => Some(self.state.free(id, None).memory_mb.to_string()),
+                    "boot" => Some(seen.boot.clone()),
+                    "found" => match &self.own()?.hosts.get(id)?.found {
+                        Service::Enabled => Some("enabled".into()),
+                        Service::Disabled { .. } => Some("disabled".into()),
+                        Service::Absent => Some("absent".into()),
+                    },
+                    _ => None,
+                }
+            }
+            Subject::Instance(id) => {
+                let seen = inventory.instance(id)?;
+                match key {
+                    "vcpus" => Some(seen.resources.vcpus.to_string()),
+                    "memory-mb" => Some(seen.resources.memory_mb.to_string()),
+                    "group-name" => Some(inventory.group(seen.group.as_ref()?)?.name.clone()),
+                    "moves" => Some(self.own()?.moves.get(id).copied().unwrap_or_default().to_string()),
+                    _ => None,
+                }
+            }
+            Subject::Session(_) => None,
+        }
+    }
+
+    /// A note that the workflow wrote.
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.own()?.notes.get(key).map(String::as_str)
+    }
 }

@@ -1,6 +1,22 @@
 //! What may be done: the same for every workflow.
 
+mod capacity;
+mod consent;
+mod groups;
+mod limits;
+mod phases;
+mod subjects;
+
 use serde::{Deserialize, Serialize};
+
+use crate::ask::AskKind;
+use crate::decision::Decision;
+use crate::effect::{Effect, EffectKind};
+use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId};
+use crate::ledger::EffectRef;
+use crate::session::{HostStage, Phase, Session, Target};
+use crate::state::State;
+use crate::time::Time;
 
 /// A host-enforced rule. The numbers are used in every refusal, in tests and in the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,4 +52,208 @@ pub struct Refusal {
     pub rule: Rule,
     /// Why, in a sentence for people that names what is in the way.
     pub why: String,
+}
+/// The version of these rules. Written into each session's first record.
+pub const VERSION: u32 = 1;
+
+impl Rule {
+    /// All rules.
+    pub const ALL: [Rule; 11] = [
+        Rule::R1,
+        Rule::R2,
+        Rule::R3,
+        Rule::R4,
+        Rule::R5,
+        Rule::R6,
+        Rule::R7,
+        Rule::R8,
+        Rule::R9,
+        Rule::R10,
+        Rule::R11,
+    ];
+
+    /// The refusal of this rule.
+    pub fn refuses(self, why: impl Into<String>) -> Refusal {
+        Refusal { rule: self, why: why.into() }
+    }
+}
+
+/// What an admitted decision becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Nothing: it is so already, or under way (R10).
+    NoOp,
+    /// A question.
+    Ask {
+        /// Whose manager.
+        project: ProjectId,
+        /// What.
+        kind: AskKind,
+        /// The host that shall become empty.
+        host: Option<HostId>,
+        /// What it is about.
+        instances: Vec<InstanceId>,
+        /// How often this was asked, this time included.
+        round: u32,
+    },
+    /// An effect.
+    Effect(EffectKind),
+    /// A phase.
+    Enter(Phase),
+    /// A host left out; `begun` if work had begun on it.
+    Quarantine {
+        /// The host.
+        host: HostId,
+        /// Whether it stays out of service.
+        begun: bool,
+    },
+    /// The end of the session.
+    Fail,
+    /// A note.
+    Note {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: Option<String>,
+    },
+}
+
+/// One question to the rules: who wants it, when, and which effect is not to be counted against itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) session: &'a Session,
+    pub(crate) now: Time,
+    pub(crate) own: Option<EffectRef<'a>>,
+}
+
+impl Case<'_> {
+    /// Lets a refusal pass if its rule is switched off for the checkers' own test.
+    fn unless_off(&self, rule: Rule, check: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+        if self.state.switched_off == Some(rule) { Ok(()) } else { check() }
+    }
+}
+
+/// Whether a decision of a session may be, now.
+///
+/// # Errors
+/// The first rule that says no, and why.
+pub fn admit(state: &State, id: &SessionId, decision: &Decision, now: Time) -> Result<Admission, Refusal> {
+    let Some(session) = state.session(id) else {
+        return Err(Rule::R11.refuses(format!("there is no session {id}")));
+    };
+    let case = Case { state, session, now, own: None };
+    case.unless_off(Rule::R8, || subjects::goes_on(session))?;
+    match decision {
+        Decision::Ask { project, kind, host } => consent::may_ask(&case, project, *kind, host.as_ref()),
+        Decision::Fence { host } => match session.hosts.get(host).map(|work| &work.stage) {
+            Some(HostStage::Fenced) => Ok(Admission::NoOp),
+            _ => effect(&case, EffectKind::Fence { host: host.clone() }),
+        },
+        Decision::Release { host } => match session.hosts.get(host).map(|work| &work.stage) {
+            Some(HostStage::Maintained) => Ok(Admission::NoOp),
+            _ => effect(&case, EffectKind::Release { host: host.clone() }),
+        },
+        Decision::Move { instance, to, how, ask } => {
+            let Some(seen) = state.inventory.instance(instance) else {
+                return Err(Rule::R11.refuses(format!("instance {instance} is not there any more")));
+            };
+            let from = seen.host.clone();
+            let kind =
+                EffectKind::Move { instance: instance.clone(), from, to: to.clone(), how: *how, ask: *ask };
+            effect(&case, kind)
+        }
+        Decision::Work { target } => effect(&case, EffectKind::Work { target: target.clone() }),
+        Decision::Enter { phase } => phases::may_enter(&case, *phase),
+        Decision::Quarantine { host } => subjects::may_quarantine(&case, host),
+        Decision::Fail => Ok(Admission::Fail),
+        Decision::Note { key, value } => phases::may_note(session, key, value.as_deref()),
+    }
+}
+
+/// Whether an effect that was admitted may be begun, now that its subjects were read again.
+///
+/// # Errors
+/// The first rule that no longer allows it, and what was seen.
+pub fn still_allowed(state: &State, id: &SessionId, effect: &Effect, now: Time) -> Result<(), Refusal> {
+    let Some(session) = state.session(id) else {
+        return Err(Rule::R11.refuses(format!("there is no session {id}")));
+    };
+    let case = Case { state, session, now, own: Some((id, effect.id)) };
+    case.unless_off(Rule::R8, || match effect.kind {
+        // Giving a host back is a closing as well as a step forward.
+        EffectKind::Release { .. } => Ok(()),
+        EffectKind::Fence { .. } | EffectKind::Move { .. } | EffectKind::Work { .. } => {
+            subjects::goes_on(session)
+        }
+    })?;
+    allowed(&case, &effect.kind)
+}
+
+fn effect(case: &Case<'_>, kind: EffectKind) -> Result<Admission, Refusal> {
+    if let Some((session, known)) = case.state.in_flight(&kind.subject())
+        && (!matches!(kind, EffectKind::Work { target: Target::Pre | Target::Post })
+            || *session == case.session.id)
+    {
+        let same = *session == case.session.id && known.kind == kind && known.unknown.is_none();
+        if same {
+            return Ok(Admission::NoOp);
+        }
+        let doubt = if known.unknown.is_some() { " with unknown outcome" } else { "" };
+        case.unless_off(Rule::R10, || {
+            Err(Rule::R10
+                .refuses(format!("{} of session {session} is in flight{doubt}", known.kind.summary())))
+        })?;
+    }
+    allowed(case, &kind)?;
+    Ok(Admission::Effect(kind))
+}
+
+/// Every rule that a kind of effect is under, in one table: the same at admission and at dispatch.
+fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
+    match kind {
+        EffectKind::Fence { host } => {
+            case.unless_off(Rule::R11, || subjects::may_fence(case, host))?;
+            case.unless_off(Rule::R4, || limits::inside_window(case))?;
+            case.unless_off(Rule::R6, || limits::hosts_out(case, host))?;
+            case.unless_off(Rule::R5, || capacity::can_empty(case, host))
+        }
+        EffectKind::Release { host } => case.unless_off(Rule::R7, || subjects::may_release(case, host)),
+        EffectKind::Move { instance, from, to, how, ask } => {
+            case.unless_off(Rule::R11, || subjects::may_move(case, instance, from, to))?;
+            case.unless_off(Rule::R1, || consent::given(case, instance, from, *how, *ask))?;
+            case.unless_off(Rule::R3, || consent::lead_time(case, *ask))?;
+            case.unless_off(Rule::R2, || groups::members_out(case, instance))?;
+            case.unless_off(Rule::R2, || groups::destination(case, instance, to))?;
+            case.unless_off(Rule::R5, || capacity::fits(case, instance, to))
+        }
+        EffectKind::Work { target: Target::Host(host) } => {
+            case.unless_off(Rule::R11, || subjects::may_work(case, host))?;
+            case.unless_off(Rule::R4, || limits::inside_window(case))?;
+            case.unless_off(Rule::R4, || limits::fenced_and_empty(case, host))?;
+            case.unless_off(Rule::R6, || limits::controllers(case, host))
+        }
+        EffectKind::Work { target: Target::Pre } => Ok(()),
+        EffectKind::Work { target: Target::Post } => {
+            case.unless_off(Rule::R7, || phases::hosts_finished(case.session))
+        }
+    }
+}
+
+/// The deadline of an effect that is admitted now.
+pub fn deadline(session: &Session, kind: &EffectKind, now: Time) -> Time {
+    let terms = &session.plan.terms;
+    now + match kind {
+        EffectKind::Fence { .. } | EffectKind::Release { .. } => terms.service_within,
+        EffectKind::Move { .. } => terms.move_within,
+        EffectKind::Work { target } => {
+            let actions = session.actions_for(target).len().max(1) as u64;
+            crate::time::Millis(terms.action_within.0.saturating_mul(actions))
+        }
+    }
+}
+
+/// An effect's or a question's name in messages.
+pub(crate) fn ask_name(id: Option<AskId>) -> String {
+    id.map_or_else(|| "no question".into(), |id| format!("question {id}"))
 }

@@ -1,0 +1,83 @@
+//! R4 and R6: when work may be done on a host, and on how many.
+
+use crate::id::HostId;
+use crate::inventory::{Host, HostKind};
+use crate::rules::{Case, Refusal, Rule};
+
+/// R4: the window is open.
+pub(super) fn inside_window(case: &Case<'_>) -> Result<(), Refusal> {
+    let plan = &case.session.plan;
+    if case.now < plan.maintenance_at {
+        return Err(
+            Rule::R4.refuses(format!("maintenance begins in {}", plan.maintenance_at.since(case.now)))
+        );
+    }
+    match plan.window_end {
+        Some(end) if case.now >= end => Err(Rule::R4.refuses("the window is over")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// R4: no new instances come, and nothing is there or on its way.
+pub(super) fn fenced_and_empty(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    if !case.session.hosts.get(host).is_some_and(|work| work.fenced) {
+        return Err(Rule::R4.refuses(format!("{host} is not fenced")));
+    }
+    if let Some(seen) = case.state.inventory.host(host)
+        && seen.service == crate::inventory::Service::Enabled
+    {
+        return Err(Rule::R4.refuses(format!("somebody enabled {host} again")));
+    }
+    if let Some(instance) = case.state.inventory.holding(host).next() {
+        return Err(Rule::R4.refuses(format!("instance {} is on {host}", instance.id)));
+    }
+    if case.state.claims(host, None) != crate::inventory::Resources::default() {
+        return Err(Rule::R4.refuses(format!("an instance is on its way to {host}")));
+    }
+    Ok(())
+}
+
+/// R6: hosts out at once, in all and per failure domain.
+pub(super) fn hosts_out(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    let terms = &case.session.plan.terms;
+    let others = |out: Vec<&HostId>| out.into_iter().filter(|other| *other != host).count() as u32;
+    let out = others(case.session.hosts_out(case.own));
+    if out >= terms.hosts_at_once {
+        return Err(Rule::R6.refuses(format!(
+            "{out} hosts of the session are out of service, and {} is the most",
+            terms.hosts_at_once
+        )));
+    }
+    if let Some(seen) = case.state.inventory.host(host) {
+        let out = others(case.state.hosts_out(&seen.zone, case.own));
+        if out >= terms.hosts_at_once_per_zone {
+            return Err(Rule::R6.refuses(format!(
+                "{out} hosts of zone {} are out of service, and {} is the most",
+                seen.zone, terms.hosts_at_once_per_zone
+            )));
+        }
+    }
+    controllers(case, host)
+}
+
+/// R6: controllers one at a time over all sessions, and never the last healthy one.
+pub(super) fn controllers(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    let inventory = &case.state.inventory;
+    if inventory.host(host).is_none_or(|seen| seen.kind != HostKind::Controller) {
+        return Ok(());
+    }
+    let is_out = |other: &Host| {
+        case.state.sessions.values().any(|session| session.hosts_out(case.own).contains(&&other.id))
+    };
+    let mut healthy = 0;
+    for other in inventory.hosts().filter(|other| other.kind == HostKind::Controller && other.id != *host) {
+        if is_out(other) {
+            return Err(Rule::R6.refuses(format!("controller {} is out of service", other.id)));
+        }
+        healthy += u32::from(other.up);
+    }
+    if healthy == 0 {
+        return Err(Rule::R6.refuses(format!("{host} is the last healthy controller")));
+    }
+    Ok(())
+}
