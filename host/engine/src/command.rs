@@ -16,7 +16,7 @@ pub enum Command {
         /// Its id, drawn by the caller: the engine draws nothing.
         id: SessionId,
         /// What is asked for.
-        plan: Plan,
+        plan: Box<Plan>,
         /// Its hosts; empty = every host that the cloud has and no other session holds.
         hosts: Vec<HostId>,
     },

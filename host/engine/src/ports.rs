@@ -182,7 +182,7 @@ pub enum ActionError {
 pub struct Assignment {
     /// The component to run.
     pub plugin: Digest,
-    /// The same for every repeat of this piece of work: `session/effect/plug-in`.
+    /// The same for every repeat of this piece of work: `session/target/number in the action list`.
     pub key: String,
     /// The session.
     pub session: String,

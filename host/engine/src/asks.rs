@@ -1,0 +1,238 @@
+//! Questions to managers: how they are opened, how answers find them, how they end.
+
+use std::collections::BTreeMap;
+
+use fenix_core::ask::{Ask, AskKind, AskStatus, MoveHow, Reply};
+use fenix_core::id::{AskId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
+use fenix_core::message::{Content, Message};
+use fenix_core::record::Body;
+use fenix_core::session::{Phase, Session};
+use fenix_core::time::{Millis, Time};
+
+use crate::Engine;
+use crate::command::{Answer, CommandError};
+
+/// A question that is to be opened.
+pub(crate) struct Question {
+    pub(crate) project: ProjectId,
+    pub(crate) kind: AskKind,
+    pub(crate) host: Option<HostId>,
+    pub(crate) instances: Vec<InstanceId>,
+    pub(crate) round: u32,
+}
+
+impl Engine {
+    /// Opens a question and sends it to everybody who manages the project.
+    pub(crate) fn ask(&mut self, id: &SessionId, question: Question, reason: String) {
+        let Some(session) = self.state.session(id) else { return };
+        let now = self.now;
+        let terms = &session.plan.terms;
+        let last_reply = session.projects.get(&question.project).and_then(|project| {
+            project.last_reply.as_ref().filter(|(reply, _)| reply.kind == question.kind).map(|(_, at)| *at)
+        });
+        let not_before = last_reply.map_or(now, |at| now.max(at + self.settings.quiet));
+        let ask = Ask {
+            id: AskId(session.next.ask),
+            project: question.project,
+            kind: question.kind,
+            round: question.round,
+            instances: question.instances,
+            host: question.host,
+            opened_at: now,
+            window: window(session, question.kind, now),
+            delivered_at: None,
+            reply_by: not_before + terms.deliver_within,
+            status: AskStatus::Open,
+            ended_at: None,
+        };
+        let (ask_id, project, valid) = (ask.id, ask.project.clone(), ask.reply_by);
+        self.record(id, Body::Asked { ask, reason });
+        let to: Vec<SubscriptionId> = self
+            .subscribers(&project, "maintenance.scheduled")
+            .map(|subscription| subscription.id.clone())
+            .collect();
+        for to in to {
+            self.queue(id, to, Content::Ask(ask_id), not_before, valid);
+        }
+    }
+
+    /// Puts a message into the outbox.
+    pub(crate) fn queue(
+        &mut self,
+        id: &SessionId,
+        to: SubscriptionId,
+        content: Content,
+        not_before: Time,
+        valid_until: Time,
+    ) {
+        let Some(session) = self.state.session(id) else { return };
+        let message = Message {
+            id: MessageId(session.next.message),
+            to,
+            content,
+            queued_at: self.now,
+            not_before,
+            valid_until,
+        };
+        self.record(id, Body::Queued { message });
+    }
+
+    /// Ends a question without an answer, and drops its messages.
+    pub(crate) fn end_ask(&mut self, id: &SessionId, ask: AskId, status: AskStatus) {
+        let kind = self.state.session(id).and_then(|session| session.asks.get(&ask)).map(|ask| ask.kind);
+        self.record(id, Body::AskEnded { ask, status });
+        self.drop_session_messages(id, |message| message.content == Content::Ask(ask));
+        if kind == Some(AskKind::ScaleIn) {
+            self.reread_for(id);
+        }
+    }
+
+    /// Takes a manager's answer.
+    pub(crate) fn reply(
+        &mut self,
+        id: &SessionId,
+        project: &ProjectId,
+        instance: Option<&InstanceId>,
+        reply: Reply,
+    ) -> Result<Answer, CommandError> {
+        let session = self.state.session(id).ok_or_else(|| CommandError::NoSession(id.clone()))?;
+        if !session.projects.contains_key(project) {
+            return Err(CommandError::NoProject { session: id.clone(), project: project.clone() });
+        }
+        let answered = session
+            .open_asks
+            .iter()
+            .filter_map(|ask| session.asks.get(ask))
+            .filter(|ask| ask.project == *project && ask.kind == reply.kind)
+            .filter(|ask| instance.is_none_or(|instance| ask.instances.contains(instance)))
+            .find(|ask| self.was_sent(id, ask));
+        let Some(ask) = answered else { return Ok(Answer::Idle) };
+        let reply = match ask.kind.wants_actions() && reply.agrees {
+            true => Reply { actions: self.complete_actions(ask, reply.actions)?, ..reply },
+            false => Reply { actions: BTreeMap::new(), ..reply },
+        };
+        let (ask, kind) = (ask.id, ask.kind);
+        self.record(id, Body::Replied { project: project.clone(), ask: Some(ask), reply });
+        self.drop_session_messages(id, |message| message.content == Content::Ask(ask));
+        if kind == AskKind::ScaleIn {
+            self.reread_for(id);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// True if the question reached its manager, or an attempt to deliver it was begun: some managers answer from
+    /// within the request that brings them the question.
+    fn was_sent(&self, id: &SessionId, ask: &Ask) -> bool {
+        let begun = |(key, attempts): (&(SessionId, MessageId), &crate::outbox::Attempts)| {
+            let message = self.state.session(&key.0).and_then(|session| session.outbox.get(&key.1));
+            key.0 == *id
+                && attempts.begun()
+                && message.is_some_and(|message| message.content == Content::Ask(ask.id))
+        };
+        ask.delivered_at.is_some() || self.attempts.iter().any(begun)
+    }
+
+    /// Checks that an answer names an action for every instance that is still there. One action for all, given
+    /// under no instance's name, is spread over them.
+    fn complete_actions(
+        &self,
+        ask: &Ask,
+        given: BTreeMap<InstanceId, MoveHow>,
+    ) -> Result<BTreeMap<InstanceId, MoveHow>, CommandError> {
+        let for_all = given.get(&InstanceId::from("")).copied();
+        let mut actions = BTreeMap::new();
+        for instance in &ask.instances {
+            match given.get(instance).copied().or(for_all) {
+                Some(how) => {
+                    actions.insert(instance.clone(), how);
+                }
+                None if self.state.inventory.instance(instance).is_none() => {}
+                None => {
+                    return Err(CommandError::BadReply(format!(
+                        "instance_actions lacks instance {instance}; the question is about {} instances",
+                        ask.instances.len()
+                    )));
+                }
+            }
+        }
+        Ok(actions)
+    }
+
+    /// Gives every open question that its manager already has at least the least time to answer from now on.
+    pub(crate) fn extend_open_asks(&mut self) {
+        for (session, ask) in self.open_asks() {
+            let Some(known) = self.state.session(&session) else { continue };
+            let Some(open) = known.asks.get(&ask) else { continue };
+            let reply_by = self.now + known.plan.terms.min_reply;
+            if open.reply_by < reply_by {
+                self.record(&session, Body::AskExtended { ask, reply_by });
+            }
+        }
+    }
+
+    /// Queues every open question anew of which no message is left: its manager may have missed our downtime.
+    pub(crate) fn send_open_asks_again(&mut self) {
+        for (session, ask) in self.open_asks() {
+            let Some(known) = self.state.session(&session) else { continue };
+            let Some(open) = known.asks.get(&ask) else { continue };
+            let (project, valid) = (open.project.clone(), open.reply_by);
+            let queued = |to: &SubscriptionId| {
+                known.outbox.values().any(|m| m.to == *to && m.content == Content::Ask(ask))
+            };
+            let to: Vec<SubscriptionId> = self
+                .subscribers(&project, "maintenance.scheduled")
+                .map(|subscription| subscription.id.clone())
+                .filter(|to| !queued(to))
+                .collect();
+            for to in to {
+                self.queue(&session, to, Content::Ask(ask), self.now, valid);
+            }
+        }
+    }
+
+    /// Sends a new subscriber the questions that nobody has received yet.
+    pub(crate) fn send_undelivered_to(&mut self, id: &SessionId, project: &ProjectId, to: &SubscriptionId) {
+        let Some(session) = self.state.session(id) else { return };
+        let open: Vec<(AskId, Time)> = session
+            .open_asks
+            .iter()
+            .filter_map(|ask| session.asks.get(ask))
+            .filter(|ask| ask.project == *project && ask.delivered_at.is_none())
+            .map(|ask| (ask.id, ask.reply_by))
+            .collect();
+        for (ask, valid) in open {
+            self.queue(id, to.clone(), Content::Ask(ask), self.now, valid);
+        }
+    }
+
+    fn open_asks(&self) -> Vec<(SessionId, AskId)> {
+        let of = |session: &std::sync::Arc<Session>| {
+            let id = session.id.clone();
+            session.open_asks.iter().map(move |ask| (id.clone(), *ask)).collect::<Vec<_>>()
+        };
+        self.state.sessions.values().flat_map(of).collect()
+    }
+}
+
+/// How long a manager may take: the window of the kind; for MAINTENANCE not past the agreed start, but never less
+/// than the least time (contract rule 8: a near start clamps the window and never fails the session).
+fn window(session: &Session, kind: AskKind, now: Time) -> Millis {
+    let terms = &session.plan.terms;
+    let window = match kind {
+        AskKind::Maintenance | AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {
+            terms.maintenance_reply
+        }
+        AskKind::ScaleIn | AskKind::MaintenanceComplete => terms.scale_in_reply,
+    };
+    let window = match kind {
+        AskKind::Maintenance if session.phase == Phase::Maintenance => {
+            window.min(session.plan.maintenance_at.since(now))
+        }
+        AskKind::Maintenance
+        | AskKind::ScaleIn
+        | AskKind::PrepareMaintenance
+        | AskKind::PlannedMaintenance
+        | AskKind::MaintenanceComplete => window,
+    };
+    window.max(terms.min_reply)
+}

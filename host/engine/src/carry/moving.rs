@@ -1,0 +1,122 @@
+//! What to do about a move, from what was seen of its instance.
+
+use fenix_core::ask::MoveHow;
+use fenix_core::effect::{EffectKind, Outcome};
+use fenix_core::inventory::{Instance, InstanceState};
+use fenix_core::rules::Rule;
+
+use super::{Ground, Memory, Next};
+use crate::ports::CloudCall;
+
+/// The next step of a move. An answer of the cloud is a hint: only the instance seen on its new host, settled,
+/// ends it well.
+pub(super) fn next(ground: &Ground<'_>, memory: &mut Memory, seen: Option<&Instance>) -> Next {
+    let EffectKind::Move { from, to, how, .. } = &ground.effect.kind else {
+        return Next::failed("not a move");
+    };
+    let Some(instance) = seen else {
+        return Next::withdrawn(Rule::R11.refuses("the instance is not there any more"));
+    };
+    if instance.state == InstanceState::Error {
+        return Next::failed(format!("instance {} is in error on {}", instance.id, instance.host));
+    }
+    let settled = instance.other_end.is_none()
+        && matches!(instance.state, InstanceState::Active | InstanceState::Stopped);
+    if instance.host == *to {
+        return arrived(ground, instance, settled);
+    }
+    if instance.host != *from {
+        return elsewhere(ground, instance, settled);
+    }
+    if settled {
+        return at_source(ground, memory, instance);
+    }
+    let ours = instance.other_end.as_ref() == Some(to);
+    if instance.state == InstanceState::Moving && ours {
+        memory.seen_moving = true;
+        return under_way(ground, memory, instance, *how);
+    }
+    match begun(ground, memory) {
+        // Somebody else is at it: the rules will say so.
+        false => Next::Check(start(instance, ground)),
+        true => wait_or_unknown(ground, "the instance does not come to rest"),
+    }
+}
+
+fn begun(ground: &Ground<'_>, memory: &Memory) -> bool {
+    memory.accepted_at.is_some() || memory.seen_moving || ground.effect.unclear_at.is_some()
+}
+
+fn start(instance: &Instance, ground: &Ground<'_>) -> CloudCall {
+    let instance = instance.id.clone();
+    match &ground.effect.kind {
+        EffectKind::Move { to, how: MoveHow::LiveMigrate, .. } => {
+            CloudCall::LiveMigrate { instance, to: to.clone() }
+        }
+        EffectKind::Move { to, .. } => CloudCall::Migrate { instance, to: to.clone() },
+        // `next` has looked at the kind already.
+        EffectKind::Fence { .. } | EffectKind::Release { .. } | EffectKind::Work { .. } => {
+            CloudCall::ReadInstance { instance }
+        }
+    }
+}
+
+fn arrived(ground: &Ground<'_>, instance: &Instance, settled: bool) -> Next {
+    if settled {
+        return Next::End(Outcome::Done);
+    }
+    match instance.state {
+        InstanceState::Moved => Next::Act(CloudCall::Confirm { instance: instance.id.clone() }),
+        InstanceState::Active
+        | InstanceState::Building
+        | InstanceState::Moving
+        | InstanceState::Stopped
+        | InstanceState::Error => wait_or_unknown(ground, "the instance does not come to rest"),
+    }
+}
+
+fn elsewhere(ground: &Ground<'_>, instance: &Instance, settled: bool) -> Next {
+    if settled || ground.effect.unclear_at.is_none() {
+        return Next::withdrawn(Rule::R11.refuses(format!("somebody moved it to {}", instance.host)));
+    }
+    wait_or_unknown(ground, "somebody else is moving the instance")
+}
+
+/// The instance rests on its source: not begun, refused, lost on the way, or come back.
+fn at_source(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance) -> Next {
+    if let Some(why) = &memory.refused {
+        return Next::failed(why.clone());
+    }
+    if memory.seen_moving {
+        return Next::failed("the instance came back to its host");
+    }
+    if ground.in_grace(memory) || ground.unsettled() {
+        return Next::Look(ground.settings.poll);
+    }
+    if memory.accepted_at.is_some() {
+        return Next::failed("the cloud accepted the move, and the instance stayed on its host");
+    }
+    if ground.effect.unclear_at.is_some() && !std::mem::take(&mut memory.resumed) {
+        return Next::failed("the call to the cloud was lost: no sign of the move");
+    }
+    if ground.overdue() {
+        return Next::failed("the move was not begun in time");
+    }
+    Next::Check(start(instance, ground))
+}
+
+fn under_way(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance, how: MoveHow) -> Next {
+    if ground.overdue() && how == MoveHow::LiveMigrate && !memory.aborted {
+        memory.aborted = true;
+        return Next::Act(CloudCall::AbortLive { instance: instance.id.clone() });
+    }
+    wait_or_unknown(ground, "the move takes longer than it may")
+}
+
+fn wait_or_unknown(ground: &Ground<'_>, why: &str) -> Next {
+    let last = ground.effect.deadline + ground.terms.settle_time;
+    if ground.now >= last {
+        return Next::End(Outcome::Unknown { why: why.into() });
+    }
+    Next::Look(ground.settings.poll)
+}

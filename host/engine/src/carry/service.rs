@@ -1,0 +1,70 @@
+//! What to do about fencing a host or giving it back, from what was seen of it. Both are idempotent: they may be
+//! sent again, but end only when nothing sent earlier can still be done.
+
+use fenix_core::effect::{EffectKind, Outcome};
+use fenix_core::id::SessionId;
+use fenix_core::inventory::{Host, Service};
+use fenix_core::rules::Rule;
+use fenix_core::session::HostWork;
+
+use super::{Ground, Memory, Next};
+use crate::ports::CloudCall;
+
+/// The next step of fencing a host.
+pub(super) fn next_fence(
+    ground: &Ground<'_>,
+    memory: &Memory,
+    session: &SessionId,
+    seen: Option<&Host>,
+) -> Next {
+    let Some(host) = seen else {
+        return Next::withdrawn(Rule::R11.refuses("the cloud no longer has the host"));
+    };
+    let wait = Next::Look(ground.settings.poll);
+    if host.service != Service::Enabled {
+        return if ground.unsettled() { wait } else { Next::End(Outcome::Done) };
+    }
+    if let Some(why) = give_up(ground, memory) {
+        return if ground.unsettled() { wait } else { Next::failed(why) };
+    }
+    if ground.in_grace(memory) {
+        return wait;
+    }
+    let reason = format!("fenix: maintenance session {session}");
+    Next::Check(CloudCall::Disable { host: host.id.clone(), reason })
+}
+
+/// The next step of giving a host back as it was found.
+pub(super) fn next_release(
+    ground: &Ground<'_>,
+    memory: &Memory,
+    work: Option<&HostWork>,
+    seen: Option<&Host>,
+) -> Next {
+    let EffectKind::Release { host: id } = &ground.effect.kind else {
+        return Next::failed("not a release");
+    };
+    let Some(host) = seen else { return Next::failed(format!("the cloud no longer has host {id}")) };
+    let wait = Next::Look(ground.settings.poll);
+    if !host.up {
+        return if ground.overdue() { Next::failed(format!("host {id} does not answer")) } else { wait };
+    }
+    let found_enabled = work.is_some_and(|work| work.found == Service::Enabled);
+    if !found_enabled || host.service == Service::Enabled {
+        return if ground.unsettled() { wait } else { Next::End(Outcome::Done) };
+    }
+    if let Some(why) = give_up(ground, memory) {
+        return Next::failed(why);
+    }
+    if ground.in_grace(memory) {
+        return wait;
+    }
+    Next::Check(CloudCall::Enable { host: id.clone() })
+}
+
+fn give_up(ground: &Ground<'_>, memory: &Memory) -> Option<String> {
+    if let Some(why) = &memory.refused {
+        return Some(why.clone());
+    }
+    ground.overdue().then(|| "the host's service did not change in time".to_owned())
+}

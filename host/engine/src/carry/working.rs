@@ -1,0 +1,159 @@
+//! Running a target's actions, one after the other.
+
+use fenix_core::effect::{Effect, EffectKind, Outcome};
+use fenix_core::id::{EffectId, SessionId};
+use fenix_core::record::Body;
+use fenix_core::rules;
+use fenix_core::session::{ActionRun, HostStage, Session, Target};
+use fenix_core::time::Millis;
+
+use super::{Next, Purpose};
+use crate::event::{CallId, Order};
+use crate::ports::{ActionError, Assignment, MAX_CHECKPOINT, Progress};
+use crate::{Engine, Owner};
+
+/// Longest report and failure text that is kept of an action, in bytes: records stay small.
+const MAX_TEXT: usize = 512;
+
+impl Engine {
+    /// The target was looked at, or is none: goes on with the next action.
+    pub(super) fn step_work(&mut self, session: &SessionId, effect: &Effect) {
+        let EffectKind::Work { target } = &effect.kind else { return };
+        if self.is_held(session) {
+            if let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect.id)) {
+                carrier.held = true;
+            }
+            return;
+        }
+        if let Err(refusal) = rules::still_allowed(&self.state, session, effect, self.now) {
+            return match self.has_begun(session, target) {
+                false => self.follow(session, effect, Next::withdrawn(refusal)),
+                true => self.end(session, effect, Outcome::Failed { why: refusal.why }),
+            };
+        }
+        if let Target::Host(host) = target
+            && !self.has_begun(session, target)
+        {
+            let body = Body::HostMoved { host: host.clone(), stage: HostStage::Working, fenced: true };
+            self.record(session, body);
+            self.tell_host(session, host, true);
+        }
+        if self.now >= effect.deadline {
+            let why = "the actions were not done in time".to_owned();
+            return self.end(session, effect, Outcome::Failed { why });
+        }
+        let Some(known) = self.state.session(session) else { return };
+        match next_run(known, target) {
+            Some(run) => {
+                let (run, assignment) = (run.action, assignment(known, target, run));
+                self.run_action(session, effect.id, run, assignment);
+            }
+            None => self.end(session, effect, Outcome::Done),
+        }
+    }
+
+    fn has_begun(&self, session: &SessionId, target: &Target) -> bool {
+        match target {
+            Target::Pre | Target::Post => true,
+            Target::Host(host) => self
+                .state
+                .session(session)
+                .and_then(|known| known.hosts.get(host))
+                .is_some_and(|work| work.stage == HostStage::Working),
+        }
+    }
+
+    fn run_action(&mut self, session: &SessionId, id: EffectId, action: u32, assignment: Option<Assignment>) {
+        let Some(assignment) = assignment else { return };
+        let call = self.new_call(Owner::Effect(session.clone(), id), None);
+        self.await_call(session, id, call, Purpose::Action(action));
+        self.orders.push(Order::RunAction { id: call, assignment: Box::new(assignment) });
+    }
+
+    pub(crate) fn action_returned(&mut self, id: CallId, result: Result<Progress, ActionError>) {
+        let Some(Owner::Effect(session, effect)) = self.awaited.remove(&id).map(|awaited| awaited.owner)
+        else {
+            return;
+        };
+        let Some(effect) = self.effect(&session, effect) else { return };
+        let EffectKind::Work { target } = effect.kind.clone() else { return };
+        let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect.id)) else { return };
+        let Some((_, Purpose::Action(action))) = carrier.awaiting.take() else { return };
+        let name = self.action_name(&session, action);
+        match result {
+            Ok(Progress::Done { report }) => {
+                let report = Some(clipped(report));
+                self.called(&session, &target, action, |run| run.report = report);
+                self.sleep(&session, effect.id, Millis::ZERO);
+            }
+            Ok(Progress::Again { checkpoint, .. }) if checkpoint.len() > MAX_CHECKPOINT => {
+                let why = format!(
+                    "action {name} returned a checkpoint of {} bytes, and {MAX_CHECKPOINT} is the most",
+                    checkpoint.len()
+                );
+                self.end(&session, &effect, Outcome::Failed { why });
+            }
+            Ok(Progress::Again { after, checkpoint, percent }) => {
+                self.called(&session, &target, action, |run| {
+                    run.checkpoint = Some(checkpoint);
+                    run.percent = percent.min(100);
+                });
+                self.sleep(&session, effect.id, after);
+            }
+            Err(error) => {
+                let why = clipped(format!("action {name}: {error}"));
+                self.end(&session, &effect, Outcome::Failed { why });
+            }
+        }
+    }
+
+    fn action_name(&self, session: &SessionId, action: u32) -> String {
+        let spec = self.state.session(session).and_then(|known| known.plan.actions.get(action as usize));
+        spec.map_or_else(|| action.to_string(), |spec| spec.plugin.name.clone())
+    }
+
+    fn called(
+        &mut self,
+        session: &SessionId,
+        target: &Target,
+        action: u32,
+        change: impl FnOnce(&mut ActionRun),
+    ) {
+        let runs = self.state.session(session).and_then(|known| known.work.get(target));
+        let Some(run) = runs.and_then(|runs| runs.iter().find(|run| run.action == action)) else { return };
+        let mut run = run.clone();
+        run.calls += 1;
+        change(&mut run);
+        self.record(session, Body::ActionCalled { target: target.clone(), run });
+    }
+}
+
+fn next_run<'a>(session: &'a Session, target: &Target) -> Option<&'a ActionRun> {
+    session.work.get(target)?.iter().find(|run| run.report.is_none())
+}
+
+fn assignment(session: &Session, target: &Target, run: &ActionRun) -> Option<Assignment> {
+    let spec = session.plan.actions.get(run.action as usize)?;
+    let host = match target {
+        Target::Host(host) => Some(host.clone()),
+        Target::Pre | Target::Post => None,
+    };
+    Some(Assignment {
+        plugin: spec.plugin.digest.clone(),
+        key: format!("{}/{}/{}", session.id, target.name(), run.action),
+        session: session.id.to_string(),
+        stage: spec.stage.wire().to_owned(),
+        host,
+        metadata: spec.metadata.clone(),
+        checkpoint: run.checkpoint.clone(),
+    })
+}
+
+fn clipped(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

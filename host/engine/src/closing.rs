@@ -1,0 +1,161 @@
+//! Bringing a session to a safe end. The engine's own: no workflow is asked.
+//!
+//! What is in flight is finished (a migration is confirmed, an action's call returns); hosts that were only fenced
+//! are given back as found; hosts on which work was begun and not finished stay out, quarantined; open questions
+//! are withdrawn; every project that was told MAINTENANCE is told MAINTENANCE_COMPLETE.
+
+use fenix_core::ask::{AskKind, AskStatus};
+use fenix_core::effect::EffectKind;
+use fenix_core::id::{AskId, HostId, ProjectId, SessionId};
+use fenix_core::record::Body;
+use fenix_core::session::{Close, Condition, HostStage, Phase, Session};
+
+use crate::Engine;
+use crate::asks::Question;
+
+/// What is left to do before a session is safe, one thing at a time.
+enum Left {
+    Withdraw(AskId),
+    GiveBack(HostId),
+    Quarantine(HostId),
+    Tell(ProjectId),
+    /// Something is under way that has to end first.
+    Wait,
+    Nothing,
+}
+
+impl Engine {
+    pub(crate) fn close_sessions(&mut self) {
+        let closing = |session: &&std::sync::Arc<Session>| {
+            matches!(session.condition, Condition::Closing { .. }) || has_leftovers(session)
+        };
+        let sessions: Vec<SessionId> =
+            self.state.sessions.values().filter(closing).map(|session| session.id.clone()).collect();
+        for session in sessions {
+            self.give_back_left_out(&session);
+            self.close(&session);
+        }
+    }
+
+    /// Hosts that were left out before work began on them are given back while the session goes on.
+    fn give_back_left_out(&mut self, id: &SessionId) {
+        let Some(session) = self.state.sessions.get(id).cloned() else { return };
+        for host in left_out(&session) {
+            if !self.is_busy(host) {
+                self.begin(
+                    id,
+                    EffectKind::Release { host: host.clone() },
+                    "left out before work began".into(),
+                );
+            }
+        }
+    }
+
+    fn close(&mut self, id: &SessionId) {
+        // Each round does one thing; there are never more things than asks, hosts and projects.
+        loop {
+            let Some(session) = self.state.session(id) else { return };
+            let Condition::Closing { why } = &session.condition else { return };
+            let why = why.clone();
+            match self.left_to_do(session) {
+                Left::Withdraw(ask) => self.end_ask(id, ask, AskStatus::Void),
+                Left::GiveBack(host) => {
+                    self.begin(id, EffectKind::Release { host }, "the session is being closed".into());
+                }
+                Left::Quarantine(host) => {
+                    let reason = session.failure.clone().unwrap_or_else(|| "the session was closed".into());
+                    let why = format!("not given back: {reason}");
+                    let stage = HostStage::Quarantined { why, begun: true };
+                    self.record(id, Body::HostMoved { host, stage, fenced: true });
+                }
+                Left::Tell(project) => {
+                    let question = Question {
+                        project,
+                        kind: AskKind::MaintenanceComplete,
+                        host: None,
+                        instances: Vec::new(),
+                        round: 1,
+                    };
+                    self.ask(id, question, "the session is over".into());
+                }
+                Left::Wait => return,
+                Left::Nothing => {
+                    let reason = "all is safe".to_owned();
+                    self.record(id, Body::ConditionSet { condition: Condition::Ended, reason });
+                    if why == Close::Deleted {
+                        self.record(id, Body::Removed);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn left_to_do(&self, session: &Session) -> Left {
+        let open = |kind: fn(AskKind) -> bool| {
+            session
+                .open_asks
+                .iter()
+                .copied()
+                .find(|ask| session.asks.get(ask).is_some_and(|known| kind(known.kind)))
+        };
+        if session.phase != Phase::MaintenanceDone
+            && let Some(ask) = open(|kind| kind != AskKind::MaintenanceComplete)
+        {
+            return Left::Withdraw(ask);
+        }
+        if session.effects.values().any(|effect| effect.unknown.is_none()) {
+            return Left::Wait;
+        }
+        for (host, work) in &session.hosts {
+            let tries = session.tries.get(&format!("release {host}")).copied().unwrap_or_default();
+            match work.stage {
+                HostStage::Fenced | HostStage::Worked if tries >= session.plan.terms.rounds => {
+                    return Left::Quarantine(host.clone());
+                }
+                HostStage::Fenced | HostStage::Worked => return Left::GiveBack(host.clone()),
+                HostStage::Quarantined { begun: false, .. } if work.fenced => {
+                    return Left::GiveBack(host.clone());
+                }
+                HostStage::Working => return Left::Quarantine(host.clone()),
+                HostStage::Waiting | HostStage::Maintained | HostStage::Quarantined { .. } => {}
+            }
+        }
+        if let Some((project, _)) = session.projects.iter().find(|(_, work)| work.told) {
+            return Left::Tell(project.clone());
+        }
+        // An answer to COMPLETE is welcome; that it was delivered, or could not be, is enough.
+        let undelivered = |ask: &AskId| session.asks.get(ask).is_some_and(|ask| ask.delivered_at.is_none());
+        if session.open_asks.iter().any(undelivered) {
+            return Left::Wait;
+        }
+        match session.open_asks.first() {
+            Some(ask) => Left::Withdraw(*ask),
+            None => Left::Nothing,
+        }
+    }
+
+    /// True if an effect whose outcome is still awaited is about a host.
+    pub(crate) fn is_busy(&self, host: &HostId) -> bool {
+        self.state
+            .effects()
+            .any(|(_, effect)| effect.unknown.is_none() && effect.kind.touches(host, &self.state.inventory))
+    }
+}
+
+/// Hosts that were left out before work began, and are still kept out of service.
+fn left_out(session: &Session) -> impl Iterator<Item = &HostId> {
+    session.hosts.iter().filter_map(|(host, work)| match work.stage {
+        HostStage::Quarantined { begun: false, .. } if work.fenced => Some(host),
+        HostStage::Quarantined { .. }
+        | HostStage::Waiting
+        | HostStage::Fenced
+        | HostStage::Working
+        | HostStage::Worked
+        | HostStage::Maintained => None,
+    })
+}
+
+fn has_leftovers(session: &Session) -> bool {
+    session.is_running() && left_out(session).next().is_some()
+}

@@ -1,0 +1,247 @@
+//! What administrators ask for.
+
+use fenix_core::id::{HostId, ProjectId, SessionId, SubscriptionId};
+use fenix_core::message::Subscription;
+use fenix_core::record::Body;
+use fenix_core::rules;
+use fenix_core::session::{Close, Condition, HostStage, HostWork, Phase, Plan, Session, Target};
+use fenix_core::view::Trigger;
+
+use crate::Engine;
+use crate::command::{Answer, Command, CommandError};
+use crate::event::{Order, Ticket};
+
+/// The event type that makes a project managed.
+const SCHEDULED: &str = "maintenance.scheduled";
+
+impl Engine {
+    pub(crate) fn command(&mut self, ticket: Ticket, command: Command) {
+        let answer = if self.broken { Err(CommandError::Broken) } else { self.carry_out(command) };
+        self.orders.push(Order::Answer { ticket, answer });
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<Answer, CommandError> {
+        match command {
+            Command::Open { id, plan, hosts } => self.open(id, *plan, hosts),
+            Command::Continue { session } => self.continue_session(&session),
+            Command::Pause { session } => self.pause(&session),
+            Command::Delete { session } => Ok(self.delete(&session)),
+            Command::Reply { session, project, instance, reply } => {
+                self.reply(&session, &project, instance.as_ref(), reply)
+            }
+            Command::Subscribe { subscription } => Ok(self.subscribe(subscription)),
+            Command::Unsubscribe { id } => Ok(self.unsubscribe(id)),
+        }
+    }
+
+    fn open(&mut self, id: SessionId, plan: Plan, hosts: Vec<HostId>) -> Result<Answer, CommandError> {
+        if !self.is_ready() {
+            return Err(CommandError::NotReady);
+        }
+        if self.state.sessions.contains_key(&id) {
+            return Err(CommandError::Exists(id));
+        }
+        if self.state.sessions.len() >= self.settings.max_sessions {
+            return Err(CommandError::TooMany(self.settings.max_sessions));
+        }
+        let hosts = self.choose_hosts(hosts)?;
+        self.record(&id, Body::Opened { plan, rules: rules::VERSION });
+        for (host, work) in hosts {
+            self.record(&id, Body::HostJoined { host, work });
+        }
+        self.join_projects(&id);
+        self.tell_session(&id);
+        self.wake(&id, Trigger::Started);
+        Ok(Answer::Done)
+    }
+
+    fn choose_hosts(&self, named: Vec<HostId>) -> Result<Vec<(HostId, HostWork)>, CommandError> {
+        let inventory = &self.state.inventory;
+        let chosen: Vec<HostId> = if named.is_empty() {
+            let unheld = |host: &&HostId| self.state.lease(host).is_none();
+            inventory.hosts().map(|host| &host.id).filter(unheld).cloned().collect()
+        } else {
+            named
+        };
+        if chosen.is_empty() {
+            return Err(CommandError::NoHosts);
+        }
+        let join = |id: HostId| {
+            if let Some(by) = self.state.lease(&id) {
+                return Err(CommandError::Leased { host: id, by: by.clone() });
+            }
+            let Some(seen) = inventory.host(&id) else { return Err(CommandError::NoHost(id)) };
+            let work = HostWork {
+                kind: seen.kind,
+                found: seen.service.clone(),
+                stage: HostStage::Waiting,
+                since: self.now,
+                fenced: false,
+            };
+            Ok((id, work))
+        };
+        chosen.into_iter().map(join).collect()
+    }
+
+    /// Notes every project with instances on the session's hosts that it does not know yet.
+    fn join_projects(&mut self, id: &SessionId) {
+        let Some(session) = self.state.session(id) else { return };
+        let inventory = &self.state.inventory;
+        let owners: std::collections::BTreeSet<ProjectId> = session
+            .hosts
+            .keys()
+            .flat_map(|host| inventory.holding(host))
+            .map(|instance| instance.project.clone())
+            .filter(|project| !session.projects.contains_key(project))
+            .collect();
+        for project in owners {
+            self.join_project(id, project);
+        }
+    }
+
+    /// Notes that a project has instances on the session's hosts.
+    pub(crate) fn join_project(&mut self, session: &SessionId, project: ProjectId) {
+        let managed = self.subscribers(&project, SCHEDULED).next().is_some();
+        self.record(session, Body::ProjectJoined { project, managed });
+    }
+
+    /// The standing orders of a project for an event type.
+    pub(crate) fn subscribers<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        event_type: &'a str,
+    ) -> impl Iterator<Item = &'a Subscription> {
+        self.state
+            .subscriptions
+            .values()
+            .filter(move |order| order.project == *project && order.wants(event_type))
+    }
+
+    fn continue_session(&mut self, id: &SessionId) -> Result<Answer, CommandError> {
+        let session = self.state.session(id).ok_or_else(|| CommandError::NoSession(id.clone()))?;
+        match (&session.condition, session.phase) {
+            (Condition::Running, _) => Ok(Answer::Idle),
+            (Condition::Paused | Condition::Parked { .. }, _) => {
+                let reason = "continued by an administrator".into();
+                self.record(id, Body::ConditionSet { condition: Condition::Running, reason });
+                self.reread_for(id);
+                Ok(Answer::Done)
+            }
+            (Condition::Ended, Phase::MaintenanceFailed) => self.continue_failed(id),
+            (Condition::Closing { why: Close::Failed }, _) => Err(CommandError::WrongState {
+                session: id.clone(),
+                state: "closing".into(),
+                hint:
+                    "its hosts and managers are being brought to a safe state; continue it when it has ended"
+                        .into(),
+            }),
+            (Condition::Closing { .. }, _) => Err(CommandError::WrongState {
+                session: id.clone(),
+                state: "closing".into(),
+                hint: "it is being finished or deleted".into(),
+            }),
+            (Condition::Ended, phase) => Err(CommandError::WrongState {
+                session: id.clone(),
+                state: phase.wire().into(),
+                hint: "it has ended; make a new session".into(),
+            }),
+        }
+    }
+
+    /// Goes on where a failure stopped it: hosts left out because of it take part again, and managers, who were
+    /// told that all is over, are asked again.
+    fn continue_failed(&mut self, id: &SessionId) -> Result<Answer, CommandError> {
+        let Some(session) = self.state.sessions.get(id).cloned() else { return Ok(Answer::Idle) };
+        for host in session.hosts.keys() {
+            if let Some(by) = self.state.lease(host)
+                && by != id
+            {
+                return Err(CommandError::Leased { host: host.clone(), by: by.clone() });
+            }
+        }
+        let phase = session.before_failure.unwrap_or(Phase::Maintenance);
+        self.record(id, Body::Continued { phase });
+        for (host, work) in &session.hosts {
+            let HostStage::Quarantined { begun, .. } = &work.stage else { continue };
+            let runs = session.work.get(&Target::Host(host.clone()));
+            let finished = runs.is_some_and(|runs| runs.iter().all(|run| run.report.is_some()));
+            let stage = match (*begun, finished, work.fenced) {
+                (true, true, _) => HostStage::Worked,
+                (true, false, _) => HostStage::Working,
+                (false, _, true) => HostStage::Fenced,
+                (false, _, false) => HostStage::Waiting,
+            };
+            self.record(id, Body::HostMoved { host: host.clone(), stage, fenced: work.fenced });
+        }
+        self.join_projects(id);
+        self.tell_session(id);
+        self.reread_for(id);
+        Ok(Answer::Done)
+    }
+
+    fn pause(&mut self, id: &SessionId) -> Result<Answer, CommandError> {
+        let session = self.state.session(id).ok_or_else(|| CommandError::NoSession(id.clone()))?;
+        match &session.condition {
+            Condition::Running | Condition::Parked { .. } => {
+                let reason = "paused by an administrator".into();
+                self.record(id, Body::ConditionSet { condition: Condition::Paused, reason });
+                Ok(Answer::Done)
+            }
+            Condition::Paused => Ok(Answer::Idle),
+            Condition::Closing { .. } | Condition::Ended => Err(CommandError::WrongState {
+                session: id.clone(),
+                state: "closing or ended".into(),
+                hint: "only a session that goes on can be paused".into(),
+            }),
+        }
+    }
+
+    fn delete(&mut self, id: &SessionId) -> Answer {
+        let Some(session) = self.state.session(id) else { return Answer::Idle };
+        match &session.condition {
+            Condition::Closing { why: Close::Deleted } => return Answer::Idle,
+            Condition::Ended => self.record(id, Body::Removed),
+            Condition::Running
+            | Condition::Paused
+            | Condition::Parked { .. }
+            | Condition::Closing { why: Close::Done | Close::Failed } => {
+                let condition = Condition::Closing { why: Close::Deleted };
+                let reason = "deleted by an administrator".into();
+                self.record(id, Body::ConditionSet { condition, reason });
+            }
+        }
+        Answer::Done
+    }
+
+    fn subscribe(&mut self, subscription: Subscription) -> Answer {
+        if self.state.subscriptions.get(&subscription.id) == Some(&subscription) {
+            return Answer::Idle;
+        }
+        let project = subscription.project.clone();
+        let id = subscription.id.clone();
+        let scheduled = subscription.wants(SCHEDULED);
+        self.record_installation(Body::Subscribed { subscription });
+        if !scheduled {
+            return Answer::Done;
+        }
+        let concerned = |session: &&std::sync::Arc<Session>| {
+            session.projects.contains_key(&project) && session.condition != Condition::Ended
+        };
+        let sessions: Vec<SessionId> =
+            self.state.sessions.values().filter(concerned).map(|session| session.id.clone()).collect();
+        for session in sessions {
+            self.record(&session, Body::ProjectJoined { project: project.clone(), managed: true });
+            self.send_undelivered_to(&session, &project, &id);
+        }
+        Answer::Done
+    }
+
+    fn unsubscribe(&mut self, id: SubscriptionId) -> Answer {
+        if !self.state.subscriptions.contains_key(&id) {
+            return Answer::Idle;
+        }
+        self.record_installation(Body::Unsubscribed { id: id.clone() });
+        self.drop_messages(|message| message.to == id);
+        Answer::Done
+    }
+}

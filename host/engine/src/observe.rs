@@ -1,0 +1,303 @@
+//! Looking at the infrastructure: what was seen enters the inventory as differences, each of them recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fenix_core::id::{HostId, InstanceId, SessionId};
+use fenix_core::inventory::{Change, Group, Host, Instance};
+use fenix_core::record::Body;
+use fenix_core::session::HostStage;
+use fenix_core::time::{Millis, Time};
+use fenix_core::view::Trigger;
+
+use crate::event::CallId;
+use crate::ports::{CloudCall, CloudError, CloudReply};
+use crate::{Engine, Owner};
+
+/// Pause before a failed look at the whole infrastructure is repeated.
+const REREAD_PAUSE: Millis = Millis::from_secs(2);
+
+/// Least time per host between two looks at everything: two hosts a second is what a control plane hardly notices.
+const RESYNC_PER_HOST: Millis = Millis(500);
+
+/// What is being read, and what was read when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reader {
+    /// True once everything was read since the start.
+    has_read: bool,
+    /// When everything is read next.
+    next_all: Time,
+    /// The look at everything that is under way.
+    all: Option<CallId>,
+    /// True if another one has to follow it, because somebody asked meanwhile.
+    again: bool,
+    /// Reads under way.
+    under_way: BTreeSet<CallId>,
+    /// For subjects read while an older read was under way: the newest read. What the older one says about them
+    /// no longer counts.
+    fresher: BTreeMap<Subject, CallId>,
+    /// When a host that is being emptied is read next.
+    watched: BTreeMap<HostId, Time>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Host(HostId),
+    Instance(InstanceId),
+}
+
+impl Reader {
+    pub(crate) fn has_read(&self) -> bool {
+        self.has_read
+    }
+}
+
+impl Engine {
+    /// Has everything read, now or right after the look that is under way: that one may have begun too early.
+    pub(crate) fn read_all(&mut self) {
+        if self.reader.all.is_some() {
+            self.reader.again = true;
+        } else {
+            self.reader.next_all = self.now;
+        }
+    }
+
+    /// When the next read is due.
+    pub(crate) fn next_read(&self) -> Option<Time> {
+        let all = self.reader.all.is_none().then_some(self.reader.next_all);
+        all.into_iter().chain(self.reader.watched.values().copied()).min()
+    }
+
+    pub(crate) fn run_reads(&mut self) {
+        if self.reader.all.is_none() && self.reader.next_all <= self.now {
+            self.reader.all = Some(self.read(CloudCall::ReadAll));
+        }
+        self.watch_hosts();
+    }
+
+    /// Reads the hosts that are being emptied: managers and tenants act on them without telling us.
+    fn watch_hosts(&mut self) {
+        let emptying: BTreeSet<HostId> = self
+            .state
+            .sessions
+            .values()
+            .filter(|session| session.is_running())
+            .flat_map(|session| session.hosts_in(&HostStage::Fenced))
+            .cloned()
+            .collect();
+        self.reader.watched.retain(|host, _| emptying.contains(host));
+        for host in emptying {
+            let next = self.now + self.settings.watch;
+            let due = self.reader.watched.entry(host.clone()).or_insert(next);
+            if *due <= self.now {
+                *due = next;
+                self.read(CloudCall::ReadHost { host });
+            }
+        }
+    }
+
+    fn read(&mut self, call: CloudCall) -> CallId {
+        let id = self.call(Owner::Read, call);
+        self.reader.under_way.insert(id);
+        id
+    }
+
+    /// Notes that a call which reads was ordered for an effect.
+    pub(crate) fn reading(&mut self, id: CallId) {
+        self.reader.under_way.insert(id);
+    }
+
+    pub(crate) fn cloud_returned(&mut self, id: CallId, result: Result<CloudReply, CloudError>) {
+        let Some(awaited) = self.awaited.remove(&id) else { return };
+        if let Ok(reply) = &result {
+            self.take_in(id, awaited.call.as_ref(), reply);
+        }
+        self.reader.under_way.remove(&id);
+        if self.reader.under_way.is_empty() {
+            self.reader.fresher.clear();
+        }
+        if self.reader.all == Some(id) {
+            self.all_returned(result.is_ok());
+        }
+        if let Owner::Effect(session, effect) = awaited.owner {
+            self.carrier_returned(&session, effect, result);
+        }
+    }
+
+    fn all_returned(&mut self, seen: bool) {
+        self.reader.all = None;
+        let hosts = self.state.inventory.hosts().count() as u64;
+        let period = self.settings.resync.max(Millis(RESYNC_PER_HOST.0 * hosts));
+        self.reader.next_all = match (seen, std::mem::take(&mut self.reader.again)) {
+            (true, false) => self.now + period,
+            (true, true) => self.now,
+            (false, _) => self.now + REREAD_PAUSE,
+        };
+        if seen && self.reader.next_all > self.now {
+            self.reader.has_read = true;
+            for session in std::mem::take(&mut self.rereading) {
+                self.wake(&session, Trigger::Changed);
+            }
+        }
+        if seen {
+            self.reader.has_read = true;
+        }
+    }
+
+    /// Records how what was seen differs from what was known.
+    fn take_in(&mut self, id: CallId, call: Option<&CloudCall>, reply: &CloudReply) {
+        match (call, reply) {
+            (Some(CloudCall::ReadAll), CloudReply::All { hosts, instances, groups }) => {
+                self.take_in_all(id, hosts, instances, groups);
+            }
+            (Some(CloudCall::ReadHost { host }), CloudReply::Host { host: seen, instances }) => {
+                self.take_in_host(id, host, seen.as_ref(), instances);
+            }
+            (Some(CloudCall::ReadInstance { instance }), CloudReply::Instance(seen)) => {
+                self.take_in_instance(id, instance, seen.as_ref());
+            }
+            _ => {}
+        }
+    }
+
+    fn take_in_all(&mut self, id: CallId, hosts: &[Host], instances: &[Instance], groups: &[Group]) {
+        let known = std::sync::Arc::clone(&self.state.inventory);
+        let (seen_hosts, seen_instances): (BTreeSet<&HostId>, BTreeSet<&InstanceId>) =
+            (hosts.iter().map(|host| &host.id).collect(), instances.iter().map(|i| &i.id).collect());
+        let seen_groups: BTreeSet<_> = groups.iter().map(|group| &group.id).collect();
+        for group in groups.iter().filter(|group| known.group(&group.id) != Some(group)) {
+            self.observe(Change::Group(group.clone()));
+        }
+        for host in hosts {
+            self.see_host(id, host);
+        }
+        for instance in instances {
+            self.take_in_instance(id, &instance.id, Some(instance));
+        }
+        for instance in known.instances().filter(|instance| !seen_instances.contains(&instance.id)) {
+            self.take_in_instance(id, &instance.id, None);
+        }
+        for host in known.hosts().filter(|host| !seen_hosts.contains(&host.id)) {
+            if self.is_freshest(id, Subject::Host(host.id.clone())) {
+                self.observe(Change::HostGone(host.id.clone()));
+            }
+        }
+        for group in known.groups().filter(|group| !seen_groups.contains(&group.id)) {
+            self.observe(Change::GroupGone(group.id.clone()));
+        }
+    }
+
+    fn take_in_host(&mut self, id: CallId, host: &HostId, seen: Option<&Host>, instances: &[Instance]) {
+        match seen {
+            Some(seen) => self.see_host(id, seen),
+            None => {
+                let known = self.state.inventory.host(host).is_some();
+                if known && self.is_freshest(id, Subject::Host(host.clone())) {
+                    self.observe(Change::HostGone(host.clone()));
+                }
+            }
+        }
+        let listed: BTreeSet<&InstanceId> = instances.iter().map(|instance| &instance.id).collect();
+        let missing: Vec<InstanceId> = self
+            .state
+            .inventory
+            .holding(host)
+            .map(|instance| instance.id.clone())
+            .filter(|instance| !listed.contains(instance))
+            .collect();
+        for instance in instances {
+            self.take_in_instance(id, &instance.id, Some(instance));
+        }
+        // Gone from here is not gone: ask where it is.
+        for instance in missing {
+            if self.is_freshest(id, Subject::Instance(instance.clone())) {
+                self.read(CloudCall::ReadInstance { instance });
+            }
+        }
+    }
+
+    fn see_host(&mut self, id: CallId, seen: &Host) {
+        if self.is_freshest(id, Subject::Host(seen.id.clone()))
+            && self.state.inventory.host(&seen.id) != Some(seen)
+        {
+            self.observe(Change::Host(seen.clone()));
+        }
+    }
+
+    fn take_in_instance(&mut self, id: CallId, instance: &InstanceId, seen: Option<&Instance>) {
+        if !self.is_freshest(id, Subject::Instance(instance.clone())) {
+            return;
+        }
+        match (self.state.inventory.instance(instance), seen) {
+            (known, Some(seen)) if known != Some(seen) => self.observe(Change::Instance(seen.clone())),
+            (Some(_), None) => self.observe(Change::InstanceGone(instance.clone())),
+            (Some(_), Some(_)) | (None, None | Some(_)) => {}
+        }
+    }
+
+    /// True unless a younger read already told about the subject; notes this read as its youngest if an older one
+    /// is still under way.
+    fn is_freshest(&mut self, id: CallId, subject: Subject) -> bool {
+        let older_under_way = self.reader.under_way.first().is_some_and(|first| *first < id);
+        match self.reader.fresher.get(&subject) {
+            Some(youngest) if *youngest > id => false,
+            _ if older_under_way => {
+                self.reader.fresher.insert(subject, id);
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn observe(&mut self, change: Change) {
+        let newcomers = match &change {
+            Change::Instance(instance) => self.newcomers(instance),
+            Change::Host(_)
+            | Change::HostGone(_)
+            | Change::InstanceGone(_)
+            | Change::Group(_)
+            | Change::GroupGone(_) => Vec::new(),
+        };
+        self.record_installation(Body::Observed { change });
+        for (session, project) in newcomers {
+            self.join_project(&session, project);
+        }
+    }
+
+    /// Sessions on whose hosts an instance of a project appears that they do not know.
+    fn newcomers(&self, instance: &Instance) -> Vec<(SessionId, fenix_core::id::ProjectId)> {
+        self.state
+            .sessions
+            .values()
+            .filter(|session| session.is_running() && !session.projects.contains_key(&instance.project))
+            .filter(|session| instance.ends().any(|end| session.hosts.contains_key(end)))
+            .map(|session| (session.id.clone(), instance.project.clone()))
+            .collect()
+    }
+
+    /// Wakes the sessions to which a difference matters and that do not hear of it by an effect's end anyway.
+    pub(crate) fn wake_observers(&mut self, change: &Change) {
+        let hosts: Vec<HostId> = match change {
+            Change::Host(host) => vec![host.id.clone()],
+            Change::HostGone(host) => vec![host.clone()],
+            Change::Instance(seen) if self.moving(&seen.id) => return,
+            Change::Instance(seen) => {
+                let before = self.state.inventory.instance(&seen.id);
+                before.into_iter().flat_map(Instance::ends).chain(seen.ends()).cloned().collect()
+            }
+            Change::InstanceGone(id) => {
+                self.state.inventory.instance(id).into_iter().flat_map(Instance::ends).cloned().collect()
+            }
+            Change::Group(_) | Change::GroupGone(_) => return,
+        };
+        let concerned: Vec<SessionId> = self
+            .state
+            .sessions
+            .values()
+            .filter(|session| hosts.iter().any(|host| Engine::concerns(session, host)))
+            .map(|session| session.id.clone())
+            .collect();
+        for session in concerned {
+            self.wake(&session, Trigger::Changed);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Messages on their way: in order for each subscriber, again until they are taken or lose their sense, and no
+//! subscriber delays another.
+
+use std::collections::BTreeMap;
+
+use fenix_core::ask::AskStatus;
+use fenix_core::id::{HostId, InstanceId, MessageId, SessionId, SubscriptionId};
+use fenix_core::message::{Content, Delivery, Message};
+use fenix_core::record::Body;
+use fenix_core::time::{Millis, Time};
+
+use crate::event::{CallId, DeliveryError, Envelope, Order};
+use crate::{Engine, Owner};
+
+/// What was tried to deliver one message. Not journaled: after a restart the next attempt is due at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attempts {
+    in_flight: Option<CallId>,
+    failed: u32,
+    next_at: Time,
+    last_error: String,
+}
+
+impl Attempts {
+    /// True if the receiver may have it.
+    pub(crate) fn begun(&self) -> bool {
+        self.in_flight.is_some() || self.failed > 0
+    }
+}
+
+impl Engine {
+    /// Sends the first waiting message of each subscriber, if it is due; drops those that are too old.
+    pub(crate) fn deliver_messages(&mut self) {
+        self.expire_messages();
+        for (session, message) in self.first_messages() {
+            let key = (session.clone(), message.id);
+            let attempts = self.attempts.entry(key).or_default();
+            let due = message.not_before.max(attempts.next_at);
+            if attempts.in_flight.is_some() || due > self.now {
+                continue;
+            }
+            let Some(envelope) = self.envelope(&session, &message) else { continue };
+            let id = self.new_call(Owner::Message(session.clone(), message.id), None);
+            if let Some(attempts) = self.attempts.get_mut(&(session, message.id)) {
+                attempts.in_flight = Some(id);
+            }
+            self.orders.push(Order::Deliver { id, envelope: Box::new(envelope) });
+        }
+    }
+
+    /// The first message of each session to each subscriber.
+    fn first_messages(&self) -> Vec<(SessionId, Message)> {
+        let mut first = Vec::new();
+        for session in self.state.sessions.values().filter(|session| !session.outbox.is_empty()) {
+            let mut seen: BTreeMap<&SubscriptionId, ()> = BTreeMap::new();
+            for message in session.outbox.values() {
+                if seen.insert(&message.to, ()).is_none() {
+                    first.push((session.id.clone(), message.clone()));
+                }
+            }
+        }
+        first
+    }
+
+    /// When the next attempt to deliver anything is due, or the next message loses its sense.
+    pub(crate) fn next_attempt(&self) -> Option<Time> {
+        let due = |(session, message): &(SessionId, Message)| {
+            let attempts = self.attempts.get(&(session.clone(), message.id));
+            match attempts {
+                Some(attempts) if attempts.in_flight.is_some() => None,
+                Some(attempts) => Some(message.not_before.max(attempts.next_at).min(message.valid_until)),
+                None => Some(message.not_before),
+            }
+        };
+        self.first_messages().iter().filter_map(due).min()
+    }
+
+    fn expire_messages(&mut self) {
+        let too_old: Vec<(SessionId, Message)> = self
+            .first_messages()
+            .into_iter()
+            .filter(|(_, message)| message.valid_until <= self.now)
+            .collect();
+        for (session, message) in too_old {
+            let key = (session.clone(), message.id);
+            let why = self.attempts.get(&key).map(|attempts| attempts.last_error.clone()).unwrap_or_default();
+            self.end_message(&session, message.id, Delivery::Expired { why });
+        }
+    }
+
+    pub(crate) fn delivered(&mut self, id: CallId, result: Result<(), DeliveryError>) {
+        let Some(awaited) = self.awaited.remove(&id) else { return };
+        let Owner::Message(session, message) = awaited.owner else { return };
+        let known = self.state.session(&session).and_then(|known| known.outbox.get(&message)).cloned();
+        let Some(known) = known else {
+            self.attempts.remove(&(session, message));
+            return;
+        };
+        match result {
+            Ok(()) => {
+                self.end_message(&session, message, Delivery::Delivered);
+                self.ask_delivered(&session, &known.content);
+            }
+            Err(DeliveryError::Rejected(why)) => {
+                self.end_message(&session, message, Delivery::Rejected { why });
+                self.ask_rejected(&session, &known.content);
+            }
+            Err(DeliveryError::Unreachable(why)) => {
+                let backoff = self.settings.max_backoff;
+                let attempts = self.attempts.entry((session, message)).or_default();
+                let wait = Millis(1000u64.saturating_mul(1 << attempts.failed.min(10))).min(backoff);
+                attempts.in_flight = None;
+                attempts.failed = attempts.failed.saturating_add(1);
+                attempts.next_at = self.now + wait;
+                attempts.last_error = why;
+            }
+        }
+    }
+
+    /// The window to answer runs from the first confirmed delivery.
+    fn ask_delivered(&mut self, session: &SessionId, content: &Content) {
+        let Content::Ask(ask) = content else { return };
+        let open = self.state.session(session).and_then(|known| known.asks.get(ask));
+        let Some(open) = open.filter(|open| open.is_open()) else { return };
+        if open.delivered_at.is_none() {
+            let reply_by = self.now + open.window;
+            self.record(session, Body::AskDelivered { ask: *ask, reply_by });
+        }
+    }
+
+    /// A question that every subscriber refused to take reached nobody: no need to wait any longer.
+    fn ask_rejected(&mut self, session: &SessionId, content: &Content) {
+        let Content::Ask(ask) = content else { return };
+        let Some(known) = self.state.session(session) else { return };
+        let undelivered =
+            known.asks.get(ask).is_some_and(|open| open.is_open() && open.delivered_at.is_none());
+        let others = known.outbox.values().any(|message| message.content == *content);
+        if undelivered && !others {
+            self.end_ask(session, *ask, AskStatus::Undelivered);
+        }
+    }
+
+    fn end_message(&mut self, session: &SessionId, message: MessageId, delivery: Delivery) {
+        self.attempts.remove(&(session.clone(), message));
+        self.record(session, Body::MessageEnded { message, delivery });
+    }
+
+    /// Drops messages of one session that lost their sense.
+    pub(crate) fn drop_session_messages(&mut self, id: &SessionId, lost: impl Fn(&Message) -> bool) {
+        let Some(session) = self.state.session(id) else { return };
+        let gone: Vec<MessageId> =
+            session.outbox.values().filter(|message| lost(message)).map(|message| message.id).collect();
+        for message in gone {
+            self.end_message(id, message, Delivery::Dropped);
+        }
+    }
+
+    /// Drops messages of all sessions that lost their sense.
+    pub(crate) fn drop_messages(&mut self, lost: impl Fn(&Message) -> bool) {
+        let sessions: Vec<SessionId> = self.state.sessions.keys().cloned().collect();
+        for session in sessions {
+            self.drop_session_messages(&session, &lost);
+        }
+    }
+
+    fn envelope(&self, id: &SessionId, message: &Message) -> Option<Envelope> {
+        let session = self.state.session(id)?;
+        let subscription = self.state.subscriptions.get(&message.to)?.clone();
+        let ask = match &message.content {
+            Content::Ask(ask) => session.asks.get(ask).cloned(),
+            Content::ActionDone(_)
+            | Content::ActionFallback(_)
+            | Content::Host { .. }
+            | Content::Session { .. } => None,
+        };
+        let reply_at = ask.as_ref().map(|ask| match ask.delivered_at {
+            None => self.now + ask.window,
+            Some(_) => ask.reply_by,
+        });
+        let actions_at = match &ask {
+            Some(ask) if ask.kind == fenix_core::ask::AskKind::Maintenance => {
+                Some(session.plan.maintenance_at.max(self.now))
+            }
+            Some(_) | None => reply_at,
+        };
+        Some(Envelope {
+            session: id.clone(),
+            message: message.clone(),
+            subscription,
+            ask,
+            reply_at,
+            actions_at,
+            metadata: session.plan.metadata.clone(),
+        })
+    }
+
+    /// Tells an instance's manager something that wants no reply.
+    pub(crate) fn tell_owner(&mut self, id: &SessionId, instance: &InstanceId, content: Content) {
+        let Some(project) = self.state.inventory.instance(instance).map(|seen| seen.project.clone()) else {
+            return;
+        };
+        let to: Vec<SubscriptionId> =
+            self.subscribers(&project, content.event_type()).map(|order| order.id.clone()).collect();
+        self.tell_all(id, to, content);
+    }
+
+    /// Tells everybody who listens that a host goes out of service or comes back.
+    pub(crate) fn tell_host(&mut self, id: &SessionId, host: &HostId, in_maintenance: bool) {
+        self.broadcast(id, Content::Host { host: host.clone(), in_maintenance });
+    }
+
+    /// Tells everybody who listens how the session stands.
+    pub(crate) fn tell_session(&mut self, id: &SessionId) {
+        let Some(session) = self.state.session(id) else { return };
+        let content = Content::Session { state: session.phase, percent: session.percent_done() };
+        self.broadcast(id, content);
+    }
+
+    fn broadcast(&mut self, id: &SessionId, content: Content) {
+        let wants = |order: &&fenix_core::message::Subscription| order.wants(content.event_type());
+        let to: Vec<SubscriptionId> =
+            self.state.subscriptions.values().filter(wants).map(|order| order.id.clone()).collect();
+        self.tell_all(id, to, content);
+    }
+
+    fn tell_all(&mut self, id: &SessionId, to: Vec<SubscriptionId>, content: Content) {
+        let valid = self.now + self.settings.message_valid;
+        for to in to {
+            self.queue(id, to, content.clone(), self.now, valid);
+        }
+    }
+}

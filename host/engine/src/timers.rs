@@ -1,0 +1,56 @@
+//! What happens by itself when its time has come. Every wait of the engine is found here.
+
+use fenix_core::ask::AskStatus;
+use fenix_core::id::{AskId, SessionId};
+use fenix_core::time::{Millis, Time};
+use fenix_core::view::Trigger;
+
+use crate::Engine;
+
+/// A clock that passes a due time by more than this has jumped, or the machine has slept: managers get more time.
+pub(crate) const CLOCK_JUMP: Millis = Millis::from_secs(30);
+
+impl Engine {
+    /// The next time at which [`crate::event::Event::Tick`] has something to do; `None` if nothing is waited for.
+    pub fn next_due(&self) -> Option<Time> {
+        let sessions = self.state.sessions.values();
+        let timers = sessions.clone().filter(|session| session.is_running()).filter_map(|session| {
+            if self.rereading.contains(&session.id) { None } else { session.waiting.until }
+        });
+        let asks = sessions.flat_map(|session| {
+            session.open_asks.iter().filter_map(|id| session.asks.get(id)).map(|ask| ask.reply_by)
+        });
+        let carriers = self.carriers.values().filter_map(crate::carry::Carrier::wakes_at);
+        let messages = self.next_attempt();
+        let reads = self.next_read();
+        timers.chain(asks).chain(carriers).chain(messages).chain(reads).min()
+    }
+
+    pub(crate) fn run_timers(&mut self) {
+        let now = self.now;
+        let mut expired: Vec<(SessionId, AskId, AskStatus)> = Vec::new();
+        let mut due: Vec<SessionId> = Vec::new();
+        for session in self.state.sessions.values() {
+            for ask in session.open_asks.iter().filter_map(|id| session.asks.get(id)) {
+                if ask.reply_by <= now {
+                    let status = match ask.delivered_at {
+                        Some(_) => AskStatus::Expired,
+                        None => AskStatus::Undelivered,
+                    };
+                    expired.push((session.id.clone(), ask.id, status));
+                }
+            }
+            if session.is_running() && session.waiting.until.is_some_and(|until| until <= now) {
+                due.push(session.id.clone());
+            }
+        }
+        for (session, ask, status) in expired {
+            self.end_ask(&session, ask, status);
+        }
+        for session in due {
+            self.wake(&session, Trigger::Timer);
+        }
+        self.run_reads();
+        self.run_carriers();
+    }
+}
