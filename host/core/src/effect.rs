@@ -83,6 +83,15 @@ impl EffectKind {
         }
     }
 
+    /// Its subject's name for people.
+    pub fn subject_name(&self) -> String {
+        match self.subject() {
+            Subject::Host(host) => host.to_string(),
+            Subject::Instance(instance) => instance.to_string(),
+            Subject::Session(target) => target.name().to_owned(),
+        }
+    }
+
     /// Under which name failures in a row are counted: the instance of a move, the host of everything else.
     pub fn tries_key(&self) -> String {
         match self.subject() {
