@@ -1,0 +1,449 @@
+//! From a specification to a world, or to the first thing that does not hold in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fenix_core::id::{HostId, InstanceId, ProjectId, Zone};
+use fenix_core::inventory::{HostKind, Instance, InstanceState, Movable, Resources};
+use fenix_core::time::{Millis, Time};
+
+use super::claims::{Claims, Wish};
+use super::machines::machine;
+use super::spec::{
+    CrowdSpec, Failures, GroupSpec, HostSpec, InstanceSpec, MAX_HOSTS, MAX_INSTANCES, MAX_NAME, MAX_PER_HOUR,
+    MAX_SPAN_MS, Others, ProjectSpec, RackSpec, Span, Spec, Times, Wire,
+};
+use super::trace::{Actor, Happening};
+use super::world::{DiceSet, Due, Rules, World};
+
+/// What is wrong with a specification.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// It cannot be read.
+    #[error("the specification of the simulated cloud cannot be read")]
+    Toml(#[from] toml::de::Error),
+    /// Something is named twice.
+    #[error("{what} {name:?} is there twice")]
+    Twice {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A name is empty or too long.
+    #[error("{what} name {name:?} is not 1 to {MAX_NAME} bytes long")]
+    BadName {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name, or the beginning of it.
+        name: String,
+    },
+    /// A pattern for several things names them all alike.
+    #[error("the name {name:?} of {count} {what} has no {{}} for the number")]
+    NoNumber {
+        /// What kind of things.
+        what: &'static str,
+        /// The pattern.
+        name: String,
+        /// How many.
+        count: u32,
+    },
+    /// Something refers to what is not there.
+    #[error("{whose} names {what} {name:?}, which is not in the specification")]
+    Unknown {
+        /// What refers to it.
+        whose: String,
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A group of one project has a member of another.
+    #[error("instance {instance} of project {project} is in group {group} of another project")]
+    ForeignGroup {
+        /// The instance.
+        instance: InstanceId,
+        /// Its owner.
+        project: ProjectId,
+        /// The group.
+        group: String,
+    },
+    /// An instance cannot be where the specification puts it.
+    #[error("instance {instance} cannot be placed: {why}")]
+    NoPlace {
+        /// The instance.
+        instance: InstanceId,
+        /// Why not.
+        why: String,
+    },
+    /// A number is outside of its range.
+    #[error("{key} = {value} is not {range}")]
+    OutOfRange {
+        /// Its place in the file.
+        key: String,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        range: String,
+    },
+}
+
+impl Spec {
+    /// Reads the text of a `rack.toml`.
+    ///
+    /// # Errors
+    /// [`SpecError::Toml`] names line and key; what does not hold together is found by [`World::new`].
+    pub fn parse(text: &str) -> Result<Spec, SpecError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// The topology of OPNFV Doctor's maintenance test: `computes` hosts all full, two instances on each.
+    ///
+    /// Two of the instances back each other up (anti-affinity, one may be out), the others stand alone; all belong
+    /// to one project. There is one controller. Everything takes seconds, as a demonstration wants it.
+    pub fn doctor(computes: u32) -> Spec {
+        let capacity = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 80 };
+        let half = Resources { vcpus: 2, memory_mb: 4096, disk_gb: 40 };
+        let project = ProjectId::from("doctor");
+        let rack = |name: &str, count, kind, zone: &str, capacity| RackSpec {
+            count,
+            name: name.to_owned(),
+            first: 1,
+            kind,
+            zone: zone.to_owned(),
+            zones: 1,
+            capacity,
+        };
+        let crowd = |name: &str, count, group: Option<&str>| CrowdSpec {
+            count,
+            name: name.to_owned(),
+            project: project.clone(),
+            group: group.map(Into::into),
+            resources: half,
+            movable: Movable::Any,
+        };
+        Spec {
+            rack: vec![
+                rack("compute-{}", computes, HostKind::Compute, "nova", capacity),
+                rack("controller-{}", 1, HostKind::Controller, "internal", Resources::default()),
+            ],
+            project: vec![ProjectSpec { id: project.clone() }],
+            group: vec![GroupSpec {
+                id: "doctor-ha".into(),
+                project: project.clone(),
+                name: "doctor_ha_app".to_owned(),
+                anti_affinity: true,
+                max_instances_per_host: 1,
+                max_impacted_members: 1,
+                recovery_ms: 1_000,
+            }],
+            crowd: vec![
+                crowd("doctor-ha-{}", computes.min(2), Some("doctor-ha")),
+                crowd("doctor-nonha-{}", (computes * 2).saturating_sub(2), None),
+            ],
+            times: Times::fast(),
+            ..Spec::default()
+        }
+    }
+}
+
+impl Times {
+    /// Seconds instead of minutes, for demonstrations.
+    pub fn fast() -> Times {
+        Times {
+            cold_ms: Span::Between { min: 1_000, max: 2_500 },
+            live_ms: Span::Between { min: 500, max: 1_500 },
+            evacuate_ms: Span::Between { min: 1_000, max: 2_500 },
+            resize_ms: Span::Between { min: 1_000, max: 2_500 },
+            boot_ms: Span::Between { min: 300, max: 1_000 },
+            reboot_ms: Span::Between { min: 2_000, max: 4_000 },
+        }
+    }
+}
+
+impl World {
+    /// Builds the cloud that the specification describes; its time begins at `start`.
+    ///
+    /// All that is there at the beginning stands in the trace, so that the trace alone tells the whole story.
+    ///
+    /// # Errors
+    /// The first thing in the specification that does not hold, by name.
+    pub fn new(spec: &Spec, seed: u64, start: Time) -> Result<World, SpecError> {
+        check_numbers(spec)?;
+        let mut world = World {
+            rules: Rules::of(spec),
+            now: start,
+            claims: Claims::default(),
+            guests: BTreeMap::new(),
+            due: BTreeMap::new(),
+            planned: 0,
+            foreign: 0,
+            dice: DiceSet::new(seed),
+            by: Actor::Setup,
+            trace: Vec::new(),
+        };
+        let projects = names("project", spec.project.iter().map(|project| project.id.as_str()))?;
+        world.set_hosts(spec)?;
+        world.set_groups(spec, &projects)?;
+        world.set_instances(spec, &projects)?;
+        for project in &spec.others.projects {
+            known(&projects, "project", project.as_str(), || "others".to_owned())?;
+        }
+        world.by = Actor::Other;
+        for (number, line) in (0..).zip(&spec.script) {
+            world.plan(start + Millis(line.at_ms), Due::Script(number));
+        }
+        world.begin_habits();
+        world.by = Actor::Client;
+        Ok(world)
+    }
+
+    fn set_hosts(&mut self, spec: &Spec) -> Result<(), SpecError> {
+        let racks = spec.rack.iter().flat_map(rack_hosts);
+        let all: Vec<HostSpec> = racks.chain(spec.host.iter().cloned()).collect();
+        names("host", all.iter().map(|host| host.id.as_str()))?;
+        for host in &all {
+            let (host, power) = machine(host);
+            self.tell(Happening::HostAdded { host: host.clone() });
+            self.claims.add_machine(host, power, 1);
+        }
+        Ok(())
+    }
+
+    fn set_groups(&mut self, spec: &Spec, projects: &BTreeSet<&str>) -> Result<(), SpecError> {
+        names("group", spec.group.iter().map(|group| group.id.as_str()))?;
+        for group in &spec.group {
+            known(projects, "project", group.project.as_str(), || format!("group {}", group.id))?;
+            self.tell(Happening::GroupSet { group: group.group() });
+            self.claims.set_group(group.group());
+        }
+        Ok(())
+    }
+
+    fn set_instances(&mut self, spec: &Spec, projects: &BTreeSet<&str>) -> Result<(), SpecError> {
+        // Those with a place first, so that the scheduler does not take it away for those without.
+        let crowds = spec.crowd.iter().flat_map(crowd_instances);
+        let mut all: Vec<InstanceSpec> = spec.instance.iter().cloned().chain(crowds).collect();
+        names("instance", all.iter().map(|instance| instance.id.as_str()))?;
+        all.sort_by_key(|instance| instance.host.is_none());
+        for instance in &all {
+            known(projects, "project", instance.project.as_str(), || format!("instance {}", instance.id))?;
+            self.set_instance(instance)?;
+        }
+        Ok(())
+    }
+
+    fn set_instance(&mut self, spec: &InstanceSpec) -> Result<(), SpecError> {
+        let whose = || format!("instance {}", spec.id);
+        if let Some(id) = &spec.group {
+            let unknown = || SpecError::Unknown { whose: whose(), what: "group", name: id.to_string() };
+            let group = self.claims.group(id).ok_or_else(unknown)?;
+            if group.project != spec.project {
+                let (instance, project) = (spec.id.clone(), spec.project.clone());
+                return Err(SpecError::ForeignGroup { instance, project, group: id.to_string() });
+            }
+        }
+        let wish = Wish { instance: &spec.id, group: spec.group.as_ref(), resources: spec.resources };
+        let host = match &spec.host {
+            Some(host) if self.claims.machine(host).is_none() => {
+                return Err(SpecError::Unknown { whose: whose(), what: "host", name: host.to_string() });
+            }
+            Some(host) => self.claims.room_for(wish, host).map(|()| host.clone()),
+            None => {
+                self.claims.choose(wish, None).ok_or_else(|| "no enabled host has room for it".to_owned())
+            }
+        };
+        let host = host.map_err(|why| SpecError::NoPlace { instance: spec.id.clone(), why })?;
+        let state = if spec.stopped { InstanceState::Stopped } else { InstanceState::Active };
+        let instance = Instance {
+            id: spec.id.clone(),
+            name: if spec.name.is_empty() { spec.id.to_string() } else { spec.name.clone() },
+            project: spec.project.clone(),
+            group: spec.group.clone(),
+            host: host.clone(),
+            resources: spec.resources,
+            state,
+            other_end: None,
+            movable: spec.movable.clone(),
+        };
+        self.add_guest(&instance, &host, state, state);
+        Ok(())
+    }
+}
+
+fn rack_hosts(rack: &RackSpec) -> impl Iterator<Item = HostSpec> + '_ {
+    (0..rack.count).map(|n| {
+        let number = rack.first.saturating_add(n).to_string();
+        let zone = (n % rack.zones.max(1) + 1).to_string();
+        HostSpec {
+            id: HostId::from(rack.name.replace("{}", &number)),
+            kind: rack.kind,
+            zone: Zone::from(rack.zone.replace("{}", &zone)),
+            capacity: rack.capacity,
+            disabled: None,
+            down: false,
+        }
+    })
+}
+
+fn crowd_instances(crowd: &CrowdSpec) -> impl Iterator<Item = InstanceSpec> + '_ {
+    (1..=crowd.count).map(|number| InstanceSpec {
+        id: InstanceId::from(crowd.name.replace("{}", &number.to_string())),
+        name: String::new(),
+        project: crowd.project.clone(),
+        group: crowd.group.clone(),
+        host: None,
+        resources: crowd.resources,
+        movable: crowd.movable.clone(),
+        stopped: false,
+    })
+}
+
+/// All names of one kind, each good and there once.
+fn names<'a>(
+    what: &'static str,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<BTreeSet<&'a str>, SpecError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(SpecError::BadName { what, name: name.chars().take(40).collect() });
+        }
+        if !seen.insert(name) {
+            return Err(SpecError::Twice { what, name: name.to_owned() });
+        }
+    }
+    Ok(seen)
+}
+
+fn known(
+    all: &BTreeSet<&str>,
+    what: &'static str,
+    name: &str,
+    whose: impl FnOnce() -> String,
+) -> Result<(), SpecError> {
+    match all.contains(name) {
+        true => Ok(()),
+        false => Err(SpecError::Unknown { whose: whose(), what, name: name.to_owned() }),
+    }
+}
+
+/// Everything with a number in it, before it is multiplied by anything.
+fn check_numbers(spec: &Spec) -> Result<(), SpecError> {
+    let hosts = spec.host.len() + spec.rack.iter().map(|rack| rack.count as usize).sum::<usize>();
+    within("the number of hosts", hosts, MAX_HOSTS)?;
+    let instances = spec.instance.len() + spec.crowd.iter().map(|crowd| crowd.count as usize).sum::<usize>();
+    within("the number of instances", instances, MAX_INSTANCES)?;
+    let racks = spec.rack.iter().map(|rack| ("hosts", &rack.name, rack.count));
+    let crowds = spec.crowd.iter().map(|crowd| ("instances", &crowd.name, crowd.count));
+    for (what, name, count) in racks.chain(crowds) {
+        if count > 1 && !name.contains("{}") {
+            return Err(SpecError::NoNumber { what, name: name.clone(), count });
+        }
+    }
+    check_times(&spec.times)?;
+    check_failures(&spec.failures)?;
+    check_wire(&spec.wire)?;
+    check_others(&spec.others)?;
+    for line in &spec.script {
+        within("script.at_ms", line.at_ms, MAX_SPAN_MS)?;
+    }
+    for group in &spec.group {
+        within("group.recovery_ms", group.recovery_ms, MAX_SPAN_MS)?;
+    }
+    Ok(())
+}
+
+fn check_times(times: &Times) -> Result<(), SpecError> {
+    let Times { cold_ms, live_ms, evacuate_ms, resize_ms, boot_ms, reboot_ms } = *times;
+    span("times.cold_ms", cold_ms)?;
+    span("times.live_ms", live_ms)?;
+    span("times.evacuate_ms", evacuate_ms)?;
+    span("times.resize_ms", resize_ms)?;
+    span("times.boot_ms", boot_ms)?;
+    span("times.reboot_ms", reboot_ms)
+}
+
+fn check_failures(failures: &Failures) -> Result<(), SpecError> {
+    let f = failures;
+    let single = [
+        ("failures.live_refused_quietly", f.live_refused_quietly),
+        ("failures.confirm_refused", f.confirm_refused),
+        ("failures.revert_breaks", f.revert_breaks),
+        ("failures.evacuate_breaks", f.evacuate_breaks),
+        ("failures.resize_breaks", f.resize_breaks),
+        ("failures.boot_breaks", f.boot_breaks),
+        ("failures.reboot_stays_down", f.reboot_stays_down),
+    ];
+    for (key, value) in single {
+        chances(&[(key, value)])?;
+    }
+    chances(&[
+        ("failures.cold_breaks", f.cold_breaks),
+        ("failures.cold_stays", f.cold_stays),
+        ("failures.cold_hangs", f.cold_hangs),
+    ])?;
+    chances(&[
+        ("failures.live_breaks", f.live_breaks),
+        ("failures.live_stays", f.live_stays),
+        ("failures.live_hangs", f.live_hangs),
+    ])
+}
+
+fn check_wire(wire: &Wire) -> Result<(), SpecError> {
+    let Wire { lost, reply_lost, late, doubled, late_ms, answer_ms, timeout_ms } = *wire;
+    let all = [
+        ("wire.lost", lost),
+        ("wire.reply_lost", reply_lost),
+        ("wire.late", late),
+        ("wire.doubled", doubled),
+    ];
+    chances(&all)?;
+    within("wire.late_ms", late_ms, MAX_SPAN_MS)?;
+    within("wire.timeout_ms", timeout_ms, MAX_SPAN_MS)?;
+    span("wire.answer_ms", answer_ms)
+}
+
+fn check_others(others: &Others) -> Result<(), SpecError> {
+    within("others.boot_per_hour", others.boot_per_hour, MAX_PER_HOUR)?;
+    within("others.delete_per_hour", others.delete_per_hour, MAX_PER_HOUR)?;
+    within("others.resize_per_hour", others.resize_per_hour, MAX_PER_HOUR)?;
+    within("others.move_per_hour", others.move_per_hour, MAX_PER_HOUR)?;
+    within("others.stop_per_hour", others.stop_per_hour, MAX_PER_HOUR)?;
+    within("others.disable_per_hour", others.disable_per_hour, MAX_PER_HOUR)?;
+    within("others.enable_per_hour", others.enable_per_hour, MAX_PER_HOUR)?;
+    within("others.crash_per_hour", others.crash_per_hour, MAX_PER_HOUR)
+}
+
+fn within<N: PartialOrd + std::fmt::Display>(key: &str, value: N, most: N) -> Result<(), SpecError> {
+    match value <= most {
+        true => Ok(()),
+        false => Err(out_of_range(key, &value.to_string(), format!("at most {most}"))),
+    }
+}
+
+fn span(key: &str, span: Span) -> Result<(), SpecError> {
+    let (min, max) = span.ends();
+    if min > max {
+        return Err(out_of_range(key, &format!("{min} to {max}"), "a range from small to large".to_owned()));
+    }
+    within(key, max, MAX_SPAN_MS)
+}
+
+/// Probabilities of things that exclude each other.
+fn chances(all: &[(&str, f64)]) -> Result<(), SpecError> {
+    for (key, value) in all {
+        if !(0.0..=1.0).contains(value) {
+            return Err(out_of_range(key, &value.to_string(), "a probability from 0 to 1".to_owned()));
+        }
+    }
+    let sum: f64 = all.iter().map(|(_, value)| value).sum();
+    if sum > 1.0 {
+        let keys: Vec<_> = all.iter().map(|(key, _)| *key).collect();
+        return Err(out_of_range(&keys.join(" + "), &sum.to_string(), "at most 1".to_owned()));
+    }
+    Ok(())
+}
+
+fn out_of_range(key: &str, value: &str, range: String) -> SpecError {
+    SpecError::OutOfRange { key: key.to_owned(), value: value.to_owned(), range }
+}
