@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::effect::Subject;
 use crate::id::{GroupId, HostId, InstanceId};
 use crate::inventory::{HostKind, Instance, Movable, Resources};
 use crate::ledger::takes_instances;
@@ -50,14 +51,19 @@ impl<'a> Rooms<'a> {
         Self { state, session, rooms }
     }
 
-    /// A place for every instance on a host, all at once, the largest first: a witness that they fit.
+    /// A place for every instance on a host that is not on its way already, all at once, the largest first: a
+    /// witness that they fit.
     ///
     /// # Errors
     /// Why no place was found for one of them. First fit may fail where a cleverer packing exists; it never
     /// claims room that is not there.
     pub fn place(&self, host: &HostId) -> Result<Vec<Placement>, String> {
-        let mut leaving: Vec<&Instance> =
-            self.state.inventory.holding(host).filter(|instance| instance.host == *host).collect();
+        let mut leaving: Vec<&Instance> = self
+            .state
+            .inventory
+            .holding(host)
+            .filter(|instance| instance.host == *host && !self.is_leaving(&instance.id))
+            .collect();
         leaving.sort_by(|a, b| {
             let size = |i: &Instance| (i.resources.vcpus, i.resources.memory_mb, i.resources.disk_gb);
             size(b).cmp(&size(a)).then_with(|| a.id.cmp(&b.id))
@@ -92,6 +98,11 @@ impl<'a> Rooms<'a> {
         }
         self.headroom_left(host, &taken)?;
         Ok(placed)
+    }
+
+    /// True if a move of it is admitted: its place is claimed already.
+    fn is_leaving(&self, instance: &InstanceId) -> bool {
+        self.state.in_flight(&Subject::Instance(instance.clone())).is_some()
     }
 
     fn group_allows(

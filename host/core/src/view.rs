@@ -333,7 +333,7 @@ impl View {
     }
 
     /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
-    /// `boot`, `found`; of an instance `vcpus`, `memory-mb`, `group-name`, `moves`. `None` if there is none of
+    /// `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `group-name`, `moves`. `None` if there is none of
     /// that name.
     pub fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
         let inventory = &self.state.inventory;
@@ -346,6 +346,10 @@ impl View {
                     "free-vcpus" => Some(self.state.free(id, None).vcpus.to_string()),
                     "free-memory-mb" => Some(self.state.free(id, None).memory_mb.to_string()),
                     "boot" => Some(seen.boot.clone()),
+                    "release-tries" => {
+                        let tries = self.own()?.tries.get(&format!("release {id}"));
+                        Some(tries.copied().unwrap_or_default().to_string())
+                    }
                     "found" => match &self.own()?.hosts.get(id)?.found {
                         Service::Enabled => Some("enabled".into()),
                         Service::Disabled { .. } => Some("disabled".into()),

@@ -1,0 +1,228 @@
+//! Emptying a fenced host: its owners are asked, then every instance goes the way its manager chose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fenix_sdk::types::{AskKind, Decision, MoveDecision, MoveHow, Phase};
+use fenix_sdk::workflow::{AskInfo, HostInfo, InstanceInfo, MovableKind, ProjectInfo};
+
+use crate::consent::{self, Stand};
+use crate::room;
+use crate::turn::{Step, Turn};
+
+/// The note that says since when a host does not get emptier.
+pub(crate) fn note(host: &str) -> String {
+    format!("restless:{host}")
+}
+
+/// Takes the next steps to empty a host.
+pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
+    let leaving: Vec<InstanceInfo> =
+        turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
+    if leaving.is_empty() {
+        return restless(turn, host, "instances on their way from or to it to come to rest");
+    }
+    let agreed = owners_agree(turn, host, &leaving)?;
+    let places = places(turn, host, &leaving)?;
+    move_all(turn, host, &leaving, &agreed, &places)
+}
+
+/// Every owner of an instance on the host is asked, all at once; nothing moves before all of them agreed.
+fn owners_agree(
+    turn: &mut Turn<'_>,
+    host: &HostInfo,
+    leaving: &[InstanceInfo],
+) -> Result<BTreeMap<String, Option<AskInfo>>, fenix_sdk::workflow::Waiting> {
+    let kind = match turn.session.phase {
+        Phase::PrepareMaintenance => AskKind::PrepareMaintenance,
+        _ => AskKind::PlannedMaintenance,
+    };
+    let owners: BTreeSet<&str> = leaving.iter().map(|instance| instance.project.as_str()).collect();
+    let known: BTreeMap<String, ProjectInfo> =
+        turn.view.all_projects().into_iter().map(|project| (project.id.clone(), project)).collect();
+    let mut agreed = BTreeMap::new();
+    let (mut asked, mut wait) = (Vec::new(), None);
+    for owner in owners {
+        let Some(project) = known.get(owner) else {
+            wait = Some(turn.look_again(format!("project {owner} to be known")));
+            continue;
+        };
+        let stand = match consent::stand(turn, project, kind, Some(&host.id), 0) {
+            Stand::Agreed(Some(ask)) => covers(turn, project, ask, leaving),
+            stand => stand,
+        };
+        match stand {
+            Stand::Agreed(ask) => {
+                agreed.insert(owner.to_owned(), ask);
+            }
+            Stand::Asked => asked.push(owner.to_owned()),
+            Stand::Wait(on, until) => wait = Some(turn.wait_until(on, until)),
+            Stand::LeaveOut(reason) => return Err(turn.quarantine(&host.id, &reason)),
+            Stand::Stop(reason) => return Err(turn.fail(&reason)),
+        }
+    }
+    if !asked.is_empty() {
+        let on = format!("the answer to {} about {} of {}", consent::wire(kind), host.id, asked.join(", "));
+        return Err(turn.wait(on));
+    }
+    wait.map_or(Ok(agreed), Err)
+}
+
+/// An answer that says nothing about an instance that is there now does not cover it: the manager is asked again.
+fn covers(turn: &mut Turn<'_>, project: &ProjectInfo, ask: AskInfo, leaving: &[InstanceInfo]) -> Stand {
+    let acked = ask.status == fenix_sdk::types::AskStatus::Acked;
+    let missed = leaving
+        .iter()
+        .filter(|instance| instance.project == project.id && !instance.busy)
+        .find(|instance| acked && turn.view.consent(ask.id, &instance.id).is_none());
+    match missed {
+        None => Stand::Agreed(Some(ask)),
+        Some(instance) => {
+            let why = format!("instance {} came since it was asked", instance.id);
+            consent::ask_again(turn, project, &ask, &why)
+        }
+    }
+}
+
+/// Where everything that is not on its way yet could go.
+fn places(
+    turn: &mut Turn<'_>,
+    host: &HostInfo,
+    leaving: &[InstanceInfo],
+) -> Result<BTreeMap<String, String>, fenix_sdk::workflow::Waiting> {
+    match turn.view.place(&host.id) {
+        Ok(places) => Ok(places.into_iter().map(|place| (place.instance, place.to)).collect()),
+        Err(why) => {
+            if let Some(fixed) = leaving.iter().find(|instance| instance.movable == MovableKind::No) {
+                let reason = format!("instance {} on {} cannot be moved: {why}", fixed.id, host.id);
+                let policy = turn.terms.failed_move;
+                return Err(turn.give_up_on(&host.id, policy, &reason));
+            }
+            if leaving.iter().any(|instance| instance.busy) {
+                return Err(turn.wait(format!("moves off {} to end: {why}", host.id)));
+            }
+            match room::make(turn, &why) {
+                Err(waiting) => Err(waiting),
+                Ok(()) => Err(turn.look_again("room")),
+            }
+        }
+    }
+}
+
+/// What keeps an instance from being moved now.
+enum Held {
+    /// It is on its way, or its manager moves it.
+    OnItsWay,
+    /// A rule says not yet.
+    NotYet(String),
+    /// It does not rest, so nobody can move it.
+    Restless(String),
+    /// It cannot be moved, and the terms say what then.
+    Lost(String),
+}
+
+fn move_all(
+    turn: &mut Turn<'_>,
+    host: &HostInfo,
+    leaving: &[InstanceInfo],
+    agreed: &BTreeMap<String, Option<AskInfo>>,
+    places: &BTreeMap<String, String>,
+) -> Step {
+    let mut groups = BTreeSet::new();
+    let (mut planned, mut not_yet, mut restless_one) = (0, None, None);
+    for instance in leaving {
+        let ask = agreed.get(&instance.project).and_then(Option::as_ref);
+        match one(turn, instance, ask, places, &mut groups) {
+            Ok(()) => planned += 1,
+            Err(Held::OnItsWay) => planned += 1,
+            Err(Held::NotYet(why)) => not_yet = Some(why),
+            Err(Held::Restless(why)) => restless_one = Some(why),
+            Err(Held::Lost(reason)) => {
+                let policy = turn.terms.failed_move;
+                return Err(turn.give_up_on(&host.id, policy, &reason));
+            }
+        }
+    }
+    if planned > 0 {
+        turn.forget(&note(&host.id));
+        return Err(turn.look_again(format!("{planned} instances to leave {}", host.id)));
+    }
+    match (not_yet, restless_one) {
+        (Some(why), _) => Err(turn.look_again(why)),
+        (None, Some(why)) => restless(turn, host, &why),
+        (None, None) => Err(turn.look_again(format!("{} to be empty", host.id))),
+    }
+}
+
+/// Moves one instance, or tells what keeps it.
+fn one(
+    turn: &mut Turn<'_>,
+    instance: &InstanceInfo,
+    ask: Option<&AskInfo>,
+    places: &BTreeMap<String, String>,
+    groups: &mut BTreeSet<String>,
+) -> Result<(), Held> {
+    if instance.busy {
+        return Err(Held::OnItsWay);
+    }
+    let Some(to) = places.get(&instance.id) else {
+        return Err(Held::Restless(format!("instance {} to rest", instance.id)));
+    };
+    let chosen = ask.and_then(|ask| turn.view.consent(ask.id, &instance.id));
+    let how = match (chosen, instance.movable) {
+        (Some(MoveHow::OwnAction), _) => return own_action(turn, instance, ask),
+        (Some(MoveHow::Migrate), _) | (_, MovableKind::ColdOnly | MovableKind::No) => MoveHow::Migrate,
+        // A live move that failed is tried cold; the host tells the manager.
+        (Some(MoveHow::LiveMigrate) | None, MovableKind::Any) if instance.tries > 0 => MoveHow::Migrate,
+        (Some(MoveHow::LiveMigrate) | None, MovableKind::Any) => MoveHow::LiveMigrate,
+    };
+    if instance.tries >= turn.terms.rounds {
+        return Err(Held::Lost(format!(
+            "instance {} could not be moved off its host: {} tries",
+            instance.id, instance.tries
+        )));
+    }
+    let ask = ask.map(|ask| ask.id);
+    let wanted = MoveDecision { instance: instance.id.clone(), to: to.clone(), how, ask };
+    if let Err(refusal) = turn.view.check(&Decision::Move(wanted)) {
+        return Err(match refusal.rule.as_str() {
+            "R11" => Held::Restless(format!("{}: {}", refusal.rule, refusal.why)),
+            _ => Held::NotYet(format!("leave to move {}: {}: {}", instance.id, refusal.rule, refusal.why)),
+        });
+    }
+    // One member of a group at a decision: the rules count what is admitted, and would refuse the second.
+    if let Some(group) = &instance.group
+        && !groups.insert(group.clone())
+    {
+        return Err(Held::NotYet(format!("other members of its group before {}", instance.id)));
+    }
+    let reason = match chosen {
+        Some(_) => "its manager agreed",
+        None => "the terms say to go on without its manager",
+    };
+    turn.plan.move_instance(&instance.id, to, how, ask, reason);
+    Ok(())
+}
+
+/// The manager moves it by itself, in its own time, which is not endless.
+fn own_action(turn: &Turn<'_>, instance: &InstanceInfo, ask: Option<&AskInfo>) -> Result<(), Held> {
+    let since = ask.and_then(|ask| ask.ended_at).unwrap_or(turn.now);
+    let until = since.saturating_add(turn.terms.own_action_within);
+    if turn.now < until {
+        return Err(Held::OnItsWay);
+    }
+    Err(Held::Lost(format!(
+        "the manager of {} said OWN_ACTION and did not move it in {} s",
+        instance.id, turn.terms.own_action_within
+    )))
+}
+
+/// Nothing moves, and nobody can move what is left: waits, but not for ever.
+fn restless(turn: &mut Turn<'_>, host: &HostInfo, why: &str) -> Step {
+    let limit = turn.terms.own_action_within;
+    if turn.has_lasted(&note(&host.id), limit) {
+        let reason = format!("{} did not become empty in {limit} s: {why}", host.id);
+        let policy = turn.terms.failed_move;
+        return Err(turn.give_up_on(&host.id, policy, &reason));
+    }
+    Err(turn.look_again(why))
+}
