@@ -1,0 +1,37 @@
+# Everything a newcomer needs. Each target installs what a fresh machine lacks.
+#   make demo    a whole maintenance session on a simulated cloud, in about a minute
+#   make test    every test
+#   make bench   the table of benchmarks
+#   make lint    format, clippy, documentation, tidy rules
+
+CARGO ?= cargo
+WASM_TARGET := wasm32-unknown-unknown
+
+.PHONY: demo test bench lint build deps
+
+build: deps
+	$(CARGO) build --locked
+
+demo: deps
+	$(CARGO) run --locked --quiet --bin fenix -- demo $(DEMO_FLAGS)
+
+test: deps
+	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
+	$(CARGO) nextest run --locked --workspace
+	$(CARGO) test --locked --workspace --doc
+	$(CARGO) test --locked --manifest-path plugins/Cargo.toml
+
+bench: deps
+	$(CARGO) run --locked --release --package fenix-sim --example bench
+
+lint: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+# The target that plug-ins are compiled to.
+deps:
+	@rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null | xargs -r test -d \
+	  || rustup target add $(WASM_TARGET)
