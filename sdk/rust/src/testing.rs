@@ -1,0 +1,324 @@
+//! Stand-ins for the host, for the tests of a plug-in: plain data that answers, and a list of what was wanted.
+
+use std::collections::BTreeMap;
+
+use crate::action::{Cloud, CloudError, HostStatus};
+use crate::types::{
+    AskDecision, AskId, AskKind, Condition, Decision, HostStage, MoveDecision, MoveHow, NoteDecision, Phase,
+    Policy, Refusal, Subject, Target,
+};
+use crate::workflow::{
+    AskInfo, Candidate, EffectInfo, HostInfo, InstanceInfo, PAGE, Placement, Plan, ProjectInfo, SessionInfo,
+    SessionTerms, View, WorkState,
+};
+
+/// A view made of plain data. Lists may be in any order; they are shown sorted by id, in pages, as by the host.
+#[derive(Clone, Debug)]
+pub struct FakeView {
+    /// The session; its counts are what you write, not what `hosts` has.
+    pub session: SessionInfo,
+    /// What the session is held to.
+    pub terms: SessionTerms,
+    /// The session's hosts.
+    pub hosts: Vec<HostInfo>,
+    /// All instances; one shows on the host that it names.
+    pub instances: Vec<InstanceInfo>,
+    /// The session's projects.
+    pub projects: Vec<ProjectInfo>,
+    /// All questions, the latest last.
+    pub asks: Vec<AskInfo>,
+    /// What managers chose.
+    pub consents: BTreeMap<(AskId, String), MoveHow>,
+    /// What is in flight.
+    pub in_flight: Vec<(Subject, EffectInfo)>,
+    /// How actions stand; a target that is not named has none.
+    pub work: Vec<(Target, WorkState)>,
+    /// Hosts that could be next, the best first.
+    pub candidates: Vec<Candidate>,
+    /// Where the instances of each host could go; a host that is not named has nothing to place.
+    pub places: BTreeMap<String, Result<Vec<Placement>, String>>,
+    /// Decisions that the rules refuse; all others are allowed.
+    pub refusals: Vec<(Decision, Refusal)>,
+    /// Further facts.
+    pub attrs: Vec<(Subject, String, String)>,
+    /// Notes of earlier decisions.
+    pub notes: BTreeMap<String, String>,
+}
+
+impl Default for FakeView {
+    /// A session without hosts, in its first state, under the terms that are the host's defaults.
+    fn default() -> Self {
+        FakeView {
+            session: SessionInfo {
+                id: "00000000-0000-0000-0000-000000000001".to_owned(),
+                phase: Phase::Maintenance,
+                condition: Condition::Running,
+                maintenance_at: 0,
+                window_end: None,
+                metadata: "{}".to_owned(),
+                hosts: 0,
+                waiting: 0,
+                fenced: 0,
+                working: 0,
+                worked: 0,
+                maintained: 0,
+                quarantined: 0,
+                failures: 0,
+            },
+            terms: SessionTerms {
+                silence: Policy::Retry,
+                nack: Policy::Stop,
+                unmanaged: Policy::Stop,
+                failed_move: Policy::Retry,
+                failed_action: Policy::Stop,
+                rounds: 3,
+                scale_in_rounds: 10,
+                hosts_at_once: 1,
+                own_action_within: 600,
+            },
+            hosts: Vec::new(),
+            instances: Vec::new(),
+            projects: Vec::new(),
+            asks: Vec::new(),
+            consents: BTreeMap::new(),
+            in_flight: Vec::new(),
+            work: Vec::new(),
+            candidates: Vec::new(),
+            places: BTreeMap::new(),
+            refusals: Vec::new(),
+            attrs: Vec::new(),
+            notes: BTreeMap::new(),
+        }
+    }
+}
+
+/// Sorts by id and cuts a page out.
+fn page<T: Clone>(
+    rows: impl Iterator<Item = T>,
+    id: impl Fn(&T) -> &String,
+    after: Option<&str>,
+    limit: u32,
+) -> Vec<T> {
+    let mut rows: Vec<T> = rows.filter(|row| after.is_none_or(|after| id(row).as_str() > after)).collect();
+    rows.sort_by(|a, b| id(a).cmp(id(b)));
+    rows.truncate(limit.min(PAGE) as usize);
+    rows
+}
+
+fn find<K: PartialEq, V: Clone>(rows: &[(K, V)], key: &K) -> Option<V> {
+    rows.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone())
+}
+
+impl View for FakeView {
+    fn session(&self) -> SessionInfo {
+        self.session.clone()
+    }
+
+    fn terms(&self) -> SessionTerms {
+        self.terms
+    }
+
+    fn hosts(&self, stage: Option<HostStage>, after: Option<&str>, limit: u32) -> Vec<HostInfo> {
+        let of_stage = |host: &&HostInfo| stage.is_none_or(|stage| host.stage == stage);
+        page(self.hosts.iter().filter(of_stage).cloned(), |host| &host.id, after, limit)
+    }
+
+    fn host(&self, id: &str) -> Option<HostInfo> {
+        self.hosts.iter().find(|host| host.id == id).cloned()
+    }
+
+    fn instances(&self, host: &str, after: Option<&str>, limit: u32) -> Vec<InstanceInfo> {
+        let there = self.instances.iter().filter(|instance| instance.host == host);
+        page(there.cloned(), |instance| &instance.id, after, limit)
+    }
+
+    fn instance(&self, id: &str) -> Option<InstanceInfo> {
+        self.instances.iter().find(|instance| instance.id == id).cloned()
+    }
+
+    fn projects(&self, after: Option<&str>, limit: u32) -> Vec<ProjectInfo> {
+        page(self.projects.iter().cloned(), |project| &project.id, after, limit)
+    }
+
+    fn last_ask(&self, project: &str, kind: AskKind, host: Option<&str>) -> Option<AskInfo> {
+        let wanted =
+            |ask: &&AskInfo| ask.project == project && ask.kind == kind && ask.host.as_deref() == host;
+        self.asks.iter().rev().find(wanted).cloned()
+    }
+
+    fn consent(&self, ask: AskId, instance: &str) -> Option<MoveHow> {
+        self.consents.get(&(ask, instance.to_owned())).copied()
+    }
+
+    fn in_flight(&self, subject: &Subject) -> Option<EffectInfo> {
+        find(&self.in_flight, subject)
+    }
+
+    fn work(&self, target: &Target) -> WorkState {
+        find(&self.work, target).unwrap_or(WorkState::None)
+    }
+
+    fn candidates(&self, limit: u32) -> Vec<Candidate> {
+        self.candidates.iter().take(limit.min(PAGE) as usize).cloned().collect()
+    }
+
+    fn place(&self, host: &str) -> Result<Vec<Placement>, String> {
+        self.places.get(host).cloned().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    fn check(&self, decision: &Decision) -> Result<(), Refusal> {
+        find(&self.refusals, decision).map_or(Ok(()), Err)
+    }
+
+    fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
+        self.attrs.iter().find(|(s, k, _)| s == subject && k == key).map(|(_, _, value)| value.clone())
+    }
+
+    fn note(&self, key: &str) -> Option<String> {
+        self.notes.get(key).cloned()
+    }
+}
+
+/// A decision as it was planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What is wanted.
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+    /// Decisions that follow each other with the same number other than 0 are admitted together or not at all.
+    pub group: u32,
+}
+
+/// Writes down what is wanted, in order.
+#[derive(Clone, Debug, Default)]
+pub struct FakePlan {
+    /// What was wanted.
+    pub planned: Vec<Planned>,
+    group: u32,
+    groups: u32,
+}
+
+impl FakePlan {
+    /// What was wanted, without reasons and groups.
+    pub fn decisions(&self) -> Vec<Decision> {
+        self.planned.iter().map(|planned| planned.decision.clone()).collect()
+    }
+
+    fn push(&mut self, decision: Decision, reason: &str) {
+        self.planned.push(Planned { decision, reason: reason.to_owned(), group: self.group });
+    }
+}
+
+impl Plan for FakePlan {
+    fn ask(&mut self, project: &str, kind: AskKind, host: Option<&str>, reason: &str) {
+        let ask = AskDecision { project: project.to_owned(), kind, host: host.map(str::to_owned) };
+        self.push(Decision::Ask(ask), reason);
+    }
+
+    fn fence(&mut self, host: &str, reason: &str) {
+        self.push(Decision::Fence(host.to_owned()), reason);
+    }
+
+    fn release(&mut self, host: &str, reason: &str) {
+        self.push(Decision::Release(host.to_owned()), reason);
+    }
+
+    fn move_instance(&mut self, instance: &str, to: &str, how: MoveHow, ask: Option<AskId>, reason: &str) {
+        let wanted = MoveDecision { instance: instance.to_owned(), to: to.to_owned(), how, ask };
+        self.push(Decision::Move(wanted), reason);
+    }
+
+    fn work(&mut self, target: &Target, reason: &str) {
+        self.push(Decision::Work(target.clone()), reason);
+    }
+
+    fn enter(&mut self, phase: Phase, reason: &str) {
+        self.push(Decision::Enter(phase), reason);
+    }
+
+    fn quarantine(&mut self, host: &str, reason: &str) {
+        self.push(Decision::Quarantine(host.to_owned()), reason);
+    }
+
+    fn fail(&mut self, reason: &str) {
+        self.push(Decision::Fail, reason);
+    }
+
+    fn note(&mut self, key: &str, value: Option<&str>, reason: &str) {
+        let note = NoteDecision { key: key.to_owned(), value: value.map(str::to_owned) };
+        self.push(Decision::Note(note), reason);
+    }
+
+    fn together_begin(&mut self) {
+        self.groups += 1;
+        self.group = self.groups;
+    }
+
+    fn together_end(&mut self) {
+        self.group = 0;
+    }
+}
+
+/// One host of a cloud, and what an action did to it.
+#[derive(Clone, Debug)]
+pub struct FakeCloud {
+    /// The host; the only one there is.
+    pub host: HostStatus,
+    /// How often it was restarted.
+    pub reboots: u32,
+    /// How the next calls fail, the first one first; `None` lets a call through.
+    pub errors: std::collections::VecDeque<Option<CloudError>>,
+    /// True if a restart leaves the host down until the test sets `up`.
+    pub slow: bool,
+    /// True if a call that fails with `unclear` is carried out all the same.
+    pub applied_when_unclear: bool,
+}
+
+impl FakeCloud {
+    /// A cloud with that host, running its first boot.
+    pub fn new(id: &str) -> Self {
+        FakeCloud {
+            host: HostStatus { id: id.to_owned(), up: true, boot: "boot-0".to_owned(), in_service: false },
+            reboots: 0,
+            errors: std::collections::VecDeque::new(),
+            slow: false,
+            applied_when_unclear: false,
+        }
+    }
+
+    fn next(&mut self, id: &str) -> Option<CloudError> {
+        match self.errors.pop_front().flatten() {
+            Some(error) => Some(error),
+            None if id != self.host.id => Some(CloudError::NotGranted(format!("host {id}"))),
+            None => None,
+        }
+    }
+
+    fn restart(&mut self) {
+        self.reboots += 1;
+        self.host.boot = format!("boot-{}", self.reboots);
+        self.host.up = !self.slow;
+    }
+}
+
+impl Cloud for FakeCloud {
+    fn host(&mut self, id: &str) -> Result<HostStatus, CloudError> {
+        self.next(id).map_or_else(|| Ok(self.host.clone()), Err)
+    }
+
+    fn reboot(&mut self, id: &str) -> Result<(), CloudError> {
+        match self.next(id) {
+            Some(error) => {
+                if self.applied_when_unclear && matches!(error, CloudError::Unclear(_)) {
+                    self.restart();
+                }
+                Err(error)
+            }
+            None => {
+                self.restart();
+                Ok(())
+            }
+        }
+    }
+}
