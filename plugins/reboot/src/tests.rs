@@ -1,0 +1,100 @@
+use fenix_sdk::testing::FakeCloud;
+
+use super::*;
+
+fn assignment(host: Option<&str>) -> Assignment {
+    Assignment {
+        key: "s/1/reboot".to_owned(),
+        session: "s".to_owned(),
+        stage: "host".to_owned(),
+        host: host.map(str::to_owned),
+        metadata: String::new(),
+    }
+}
+
+/// Runs it to its end, and makes each call twice in those of its calls that `repeats` names: the first result is lost.
+fn check(cloud: &mut FakeCloud, repeats: &[usize]) -> Result<String, Failure> {
+    let mut checkpoint: Option<String> = None;
+    for call in 0.. {
+        if repeats.contains(&call) {
+            let _lost = run(cloud, &assignment(Some("compute-1")), checkpoint.as_deref());
+        }
+        match run(cloud, &assignment(Some("compute-1")), checkpoint.as_deref())? {
+            Progress::Done(report) => return Ok(report),
+            Progress::Again(again) => {
+                if call > 3 {
+                    cloud.host.up = true;
+                }
+                checkpoint = Some(again.checkpoint);
+            }
+        }
+    }
+    unreachable!("the loop has no other end");
+}
+
+#[test]
+fn it_restarts_the_host_once_however_calls_are_repeated() {
+    for repeats in [&[][..], &[0], &[1], &[2], &[0, 1, 2], &[3, 4]] {
+        for slow in [false, true] {
+            let mut cloud = FakeCloud::new("compute-1");
+            cloud.slow = slow;
+            let report = check(&mut cloud, repeats);
+            assert_eq!(
+                report,
+                Ok("restarted compute-1: boot boot-0 ended, boot-1 runs".to_owned()),
+                "{repeats:?} {slow}"
+            );
+            assert_eq!(cloud.reboots, 1, "{repeats:?} {slow}");
+        }
+    }
+}
+
+#[test]
+fn the_first_call_orders_nothing() {
+    let mut cloud = FakeCloud::new("compute-1");
+    let first = run(&mut cloud, &assignment(Some("compute-1")), None);
+    assert_eq!(first, Ok(again(0, 5, "seen boot-0".to_owned())));
+    assert_eq!(cloud.reboots, 0);
+}
+
+#[test]
+fn an_order_without_an_answer_is_not_given_again() {
+    for applied in [true, false] {
+        let mut cloud = FakeCloud::new("compute-1");
+        cloud.applied_when_unclear = applied;
+        // The looks of the first and second call, then the order.
+        cloud.errors = [None, None, Some(CloudError::Unclear("timeout".to_owned()))].into();
+        let end = check(&mut cloud, &[]);
+        assert_eq!(cloud.reboots, u32::from(applied));
+        match end {
+            Ok(_) => assert!(applied),
+            Err(Failure::Failed(why)) => assert!(!applied && why.contains("boot-0 still runs"), "{why}"),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let refused = || CloudError::Refused("locked by an operator".to_owned());
+    for (host, errors, checkpoint, names) in [
+        (None, vec![], None, "no host to restart"),
+        (Some("compute-2"), vec![], None, "not granted: host compute-2"),
+        (Some("compute-1"), vec![Some(refused())], None, "locked by an operator"),
+        (Some("compute-1"), vec![None, Some(refused())], Some("seen boot-0"), "locked by an operator"),
+        (Some("compute-1"), vec![], Some("what?"), "not one of reboot's"),
+    ] {
+        let mut cloud = FakeCloud::new("compute-1");
+        cloud.errors = errors.into();
+        match run(&mut cloud, &assignment(host), checkpoint) {
+            Err(Failure::Failed(why)) => assert!(why.contains(names), "{names}: {why}"),
+            other => panic!("{names}: {other:?}"),
+        }
+        assert_eq!(cloud.reboots, 0, "{names}");
+    }
+}
+
+#[test]
+fn waits_grow_to_the_longest_one() {
+    assert_eq!([0, 1, 2, 20].map(wait), [500, 750, 1125, LONGEST_WAIT_MS]);
+}
