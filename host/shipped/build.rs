@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         out: out.clone(),
         remap: vec![(root.join("sdk/rust"), "/fenix-sdk".to_owned())],
     };
-    for line in rerun_lines(&shipped) {
+    for line in rerun_lines(&shipped)? {
         println!("{line}");
     }
     let mut list = String::from("&[\n");

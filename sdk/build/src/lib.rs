@@ -122,9 +122,22 @@ pub fn build(build: &Build) -> Result<Vec<Component>, BuildError> {
 }
 
 /// The lines by which a build script asks cargo to run it again when a plug-in, or what it depends on, changes.
-pub fn rerun_lines(build: &Build) -> Vec<String> {
-    let watched = std::iter::once(&build.workspace).chain(&build.watched);
-    watched.map(|path| format!("cargo::rerun-if-changed={}", path.display())).collect()
+///
+/// A new plug-in counts when the workspace's `Cargo.toml` names it. The workspace's own `target` is not watched.
+///
+/// # Errors
+/// The workspace's folder cannot be read.
+pub fn rerun_lines(build: &Build) -> Result<Vec<String>, BuildError> {
+    let workspace = |source| BuildError::File { path: build.workspace.clone(), source };
+    let mut watched = build.watched.clone();
+    for entry in std::fs::read_dir(&build.workspace).map_err(workspace)? {
+        let entry = entry.map_err(workspace)?;
+        if entry.file_name() != "target" {
+            watched.push(entry.path());
+        }
+    }
+    watched.sort();
+    Ok(watched.iter().map(|path| format!("cargo::rerun-if-changed={}", path.display())).collect())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
