@@ -1,0 +1,329 @@
+//! Records of every kind, and of every case inside a kind that has a serialized form of its own.
+
+use std::collections::BTreeMap;
+
+use fenix_core::ask::{Ask, AskKind, AskStatus, MoveHow, Reply};
+use fenix_core::decision::{Decision, Planned, Waiting};
+use fenix_core::effect::{Effect, EffectKind, Outcome};
+use fenix_core::id::{AskId, EffectId, MessageId};
+use fenix_core::inventory::{
+    Change, Group, Host, HostKind, Instance, InstanceState, Movable, Resources, Service,
+};
+use fenix_core::message::{Content, Delivery, Message, Subscription};
+use fenix_core::policy::{Policies, Policy, Terms};
+use fenix_core::record::{Body, Record};
+use fenix_core::rules::{Refusal, Rule};
+use fenix_core::session::{
+    ActionRun, ActionSpec, Close, Condition, HostStage, HostWork, Phase, Pin, Plan, Stage, Target,
+};
+use fenix_core::time::{Millis, Time};
+
+const SESSION: &str = "0c4fd6f2-9a5b-4c3e-8d27-5b1f0e6a7c11";
+const T0: u64 = 1_760_000_000_000;
+
+/// The records, numbered from 1; those of one kind follow each other.
+pub(crate) fn records() -> Vec<Record> {
+    let installation = observed().into_iter().chain(subscriptions()).map(|body| (None, body));
+    let session = [opening(), deciding(), asking(), doing(), telling()].concat();
+    let session = session.into_iter().map(|body| (Some(SESSION.into()), body));
+    let numbered = installation.chain(session).zip(1..);
+    numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
+}
+
+fn observed() -> Vec<Body> {
+    let resources = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 40 };
+    let host = |kind, service| Host {
+        id: "compute-1".into(),
+        kind,
+        zone: "rack-b".into(),
+        capacity: resources.plus(resources),
+        service,
+        up: true,
+        boot: "boot-17".into(),
+    };
+    let instance = |state, movable, other_end: Option<&str>| Instance {
+        id: "0d6e".into(),
+        name: "ha-app \u{1F525} \"1\"".into(),
+        project: "demo".into(),
+        group: other_end.map(|_| "ha".into()),
+        host: "compute-1".into(),
+        resources,
+        state,
+        other_end: other_end.map(Into::into),
+        movable,
+    };
+    let disabled = || Service::Disabled { reason: "disk is \\ slow".into() };
+    let pinned = || Movable::No { reason: "pass-through disk".into() };
+    let group = Group {
+        id: "ha".into(),
+        project: "demo".into(),
+        name: "pair".into(),
+        anti_affinity: true,
+        max_instances_per_host: 1,
+        max_impacted_members: 1,
+        recovery_time: Millis::from_secs(4),
+    };
+    let changes = vec![
+        Change::Host(host(HostKind::Compute, Service::Enabled)),
+        Change::Host(host(HostKind::Controller, Service::Absent)),
+        Change::Host(host(HostKind::Other, disabled())),
+        Change::HostGone("compute-2".into()),
+        Change::Instance(instance(InstanceState::Active, Movable::Any, None)),
+        Change::Instance(instance(InstanceState::Building, Movable::ColdOnly, None)),
+        Change::Instance(instance(InstanceState::Moving, Movable::Any, Some("compute-3"))),
+        Change::Instance(instance(InstanceState::Moved, Movable::Any, Some("compute-3"))),
+        Change::Instance(instance(InstanceState::Stopped, pinned(), None)),
+        Change::Instance(instance(InstanceState::Error, Movable::Any, None)),
+        Change::InstanceGone("0d6e".into()),
+        Change::Group(group),
+        Change::GroupGone("ha".into()),
+    ];
+    changes.into_iter().map(|change| Body::Observed { change }).collect()
+}
+
+fn subscriptions() -> Vec<Body> {
+    let subscription = Subscription {
+        id: "sub-1".into(),
+        project: "demo".into(),
+        event_type: "maintenance.*".into(),
+        url: "http://127.0.0.1:12348/maintenance".into(),
+    };
+    vec![Body::Subscribed { subscription }, Body::Unsubscribed { id: "sub-1".into() }]
+}
+
+fn opening() -> Vec<Body> {
+    let pin = |name: &str| Pin { name: name.into(), version: "0.1.0".into(), digest: "ab".repeat(32).into() };
+    let stages = [Stage::Pre, Stage::Host, Stage::Compute, Stage::Controller, Stage::Post];
+    let action = |stage| ActionSpec { plugin: pin("reboot"), stage, metadata: "{\"soft\":true}".into() };
+    let plan = |window_end, terms| Plan {
+        maintenance_at: Time(T0 + 120_000),
+        window_end,
+        metadata: "{\"openstack_version\":\"Train\"}".into(),
+        workflow: pin("default"),
+        actions: stages.map(action).to_vec(),
+        terms,
+    };
+    let other_policies = Policies {
+        silence: Policy::Skip,
+        nack: Policy::Wait,
+        unmanaged: Policy::Force,
+        failed_move: Policy::Stop,
+        failed_action: Policy::Retry,
+    };
+    let other_terms = Terms { policies: other_policies, hosts_at_once: 3, ..Terms::default() };
+    let joined = |found, stage| Body::HostJoined {
+        host: "compute-1".into(),
+        work: HostWork {
+            kind: HostKind::Compute,
+            found,
+            stage,
+            since: Time(T0),
+            fenced: false,
+            announced: false,
+        },
+    };
+    let quarantined = HostStage::Quarantined { why: "two hands are needed".into(), begun: false };
+    vec![
+        Body::Opened { plan: plan(None, Terms::default()), rules: 1 },
+        Body::Opened { plan: plan(Some(Time(T0 + 9_000_000)), other_terms), rules: 2 },
+        joined(Service::Enabled, HostStage::Waiting),
+        joined(Service::Disabled { reason: "spare".into() }, quarantined),
+        Body::ProjectJoined { project: "demo".into(), managed: true },
+    ]
+}
+
+fn deciding() -> Vec<Body> {
+    let wanted = [
+        Decision::Ask { project: "demo".into(), kind: AskKind::ScaleIn, host: None },
+        Decision::Fence { host: "compute-1".into() },
+        Decision::Release { host: "compute-1".into() },
+        Decision::Move {
+            instance: "0d6e".into(),
+            to: "compute-3".into(),
+            how: MoveHow::Migrate,
+            ask: Some(AskId(3)),
+        },
+        Decision::Work { target: Target::Pre },
+        Decision::Enter { phase: Phase::ScaleIn },
+        Decision::Quarantine { host: "compute-1".into() },
+        Decision::Fail,
+        Decision::Note { key: "round".into(), value: Some("2".into()) },
+    ];
+    let rules = [Rule::R1, Rule::R2, Rule::R3, Rule::R4, Rule::R5, Rule::R6, Rule::R7, Rule::R8, Rule::R9]
+        .into_iter()
+        .chain([Rule::R10, Rule::R11]);
+    let refused = wanted.into_iter().cycle().zip(rules).map(|(decision, rule)| {
+        let planned = Planned { decision, reason: "the host is next".into(), group: 1 };
+        (planned, Refusal { rule, why: "one member is out already".into() })
+    });
+    let waiting = Waiting { on: "the answer of demo".into(), until: Some(Time(T0 + 40_000)) };
+    let phases = [
+        Phase::Maintenance,
+        Phase::ScaleIn,
+        Phase::PrepareMaintenance,
+        Phase::StartMaintenance,
+        Phase::PlannedMaintenance,
+        Phase::MaintenanceComplete,
+        Phase::MaintenanceDone,
+        Phase::MaintenanceFailed,
+    ];
+    let conditions = [
+        Condition::Running,
+        Condition::Paused,
+        Condition::Parked { why: "three identical refusals".into() },
+        Condition::Closing { why: Close::Done },
+        Condition::Closing { why: Close::Failed },
+        Condition::Closing { why: Close::Deleted },
+        Condition::Ended,
+    ];
+    let reason = || "because".to_owned();
+    let mut bodies = vec![
+        Body::Decided { waiting, refused: refused.collect() },
+        Body::Decided { waiting: Waiting::default(), refused: Vec::new() },
+        Body::Undecided { why: "the workflow was ended: all fuel consumed".into() },
+    ];
+    bodies.extend(phases.map(|phase| Body::Entered { phase, reason: reason() }));
+    bodies.extend(conditions.map(|condition| Body::ConditionSet { condition, reason: reason() }));
+    bodies.push(Body::Failed { reason: "demo said no".into() });
+    bodies.push(Body::Continued { phase: Phase::StartMaintenance });
+    bodies
+}
+
+fn asking() -> Vec<Body> {
+    let choice = BTreeMap::from([
+        ("0d6e".into(), MoveHow::Migrate),
+        ("11aa".into(), MoveHow::LiveMigrate),
+        ("22bb".into(), MoveHow::OwnAction),
+    ]);
+    let ask = |kind, delivered: Option<u64>, status| Ask {
+        id: AskId(3),
+        project: "demo".into(),
+        kind,
+        round: 2,
+        instances: vec!["0d6e".into(), "11aa".into()],
+        host: delivered.map(|_| "compute-1".into()),
+        opened_at: Time(T0),
+        window: Millis::from_secs(40),
+        delivered_at: delivered.map(Time),
+        reply_by: Time(T0 + 120_000),
+        ended_at: delivered.map(Time),
+        status,
+    };
+    let statuses = [
+        AskStatus::Acked { actions: choice.clone() },
+        AskStatus::Nacked,
+        AskStatus::Expired,
+        AskStatus::Undelivered,
+        AskStatus::Void,
+        AskStatus::Open,
+    ];
+    let mut bodies: Vec<Body> = AskKind::ALL
+        .into_iter()
+        .map(|kind| Body::Asked { ask: ask(kind, None, AskStatus::Open), reason: "it is time".into() })
+        .collect();
+    let ended = ask(AskKind::Maintenance, Some(T0 + 5), AskStatus::Nacked);
+    bodies.push(Body::Asked { ask: ended, reason: "again".into() });
+    bodies.push(Body::AskDelivered { ask: AskId(3), reply_by: Time(T0 + 40_100) });
+    bodies.push(Body::AskExtended { ask: AskId(3), reply_by: Time(T0 + 60_100) });
+    let reply = |agrees, actions| Reply { kind: AskKind::PlannedMaintenance, agrees, actions };
+    bodies.push(Body::Replied { project: "demo".into(), ask: Some(AskId(3)), reply: reply(true, choice) });
+    bodies.push(Body::Replied { project: "demo".into(), ask: None, reply: reply(false, BTreeMap::new()) });
+    bodies.extend(statuses.map(|status| Body::AskEnded { ask: AskId(3), status }));
+    bodies
+}
+
+fn doing() -> Vec<Body> {
+    let work = |target| EffectKind::Work { target };
+    let moving = |how, ask| EffectKind::Move {
+        instance: "0d6e".into(),
+        from: "compute-1".into(),
+        to: "compute-3".into(),
+        how,
+        ask,
+    };
+    let kinds = [
+        EffectKind::Fence { host: "compute-1".into() },
+        EffectKind::Release { host: "compute-1".into() },
+        moving(MoveHow::LiveMigrate, Some(AskId(3))),
+        moving(MoveHow::Migrate, None),
+        work(Target::Pre),
+        work(Target::Host("compute-1".into())),
+        work(Target::Post),
+    ];
+    let admitted = kinds.into_iter().zip(1..).map(|(kind, id)| Body::Admitted {
+        effect: Effect {
+            id: EffectId(id),
+            kind,
+            reason: "compute-1 is next".into(),
+            admitted_at: Time(T0),
+            deadline: Time(T0 + 600_000),
+            unclear_at: (id > 5).then_some(Time(T0 + 1000)),
+            unknown: (id == 7).then(|| "no answer".into()),
+        },
+    });
+    let outcomes = [
+        Outcome::Done,
+        Outcome::Failed { why: "the cloud refused: no room".into() },
+        Outcome::Withdrawn { rule: Rule::R5, seen: "compute-3 is full".into() },
+        Outcome::Unknown { why: "no answer for 60 s".into() },
+    ];
+    let stages = [
+        HostStage::Waiting,
+        HostStage::Fenced,
+        HostStage::Working,
+        HostStage::Worked,
+        HostStage::Maintained,
+        HostStage::Quarantined { why: "the upgrade failed".into(), begun: true },
+    ];
+    let run = |calls, checkpoint: Option<&str>, report: Option<&str>| ActionRun {
+        action: 0,
+        calls,
+        checkpoint: checkpoint.map(Into::into),
+        percent: if report.is_some() { 100 } else { 40 },
+        report: report.map(Into::into),
+    };
+    let target = || Target::Host("compute-1".into());
+    let mut bodies: Vec<Body> = admitted.collect();
+    bodies.push(Body::EffectUnclear { effect: EffectId(1) });
+    bodies.extend(outcomes.map(|outcome| Body::EffectEnded { effect: EffectId(1), outcome }));
+    bodies.extend(stages.map(|stage| Body::HostMoved {
+        host: "compute-1".into(),
+        fenced: stage == HostStage::Fenced,
+        stage,
+    }));
+    bodies.push(Body::ActionCalled { target: target(), run: run(1, Some("boot-17"), None) });
+    bodies.push(Body::ActionCalled { target: target(), run: run(2, None, Some("rebooted in 40 s")) });
+    bodies.push(Body::Noted { key: "round".into(), value: Some("2".into()) });
+    bodies.push(Body::Noted { key: "round".into(), value: None });
+    bodies
+}
+
+fn telling() -> Vec<Body> {
+    let contents = [
+        Content::Ask(AskId(3)),
+        Content::ActionDone("0d6e".into()),
+        Content::ActionFallback("0d6e".into()),
+        Content::Host { host: "compute-1".into(), in_maintenance: true },
+        Content::Session { state: Phase::StartMaintenance, percent: 40 },
+    ];
+    let queued = contents.into_iter().zip(1..).map(|(content, id)| Body::Queued {
+        message: Message {
+            id: MessageId(id),
+            to: "sub-1".into(),
+            content,
+            queued_at: Time(T0),
+            not_before: Time(T0 + 1000),
+            valid_until: Time(T0 + 86_400_000),
+        },
+    });
+    let deliveries = [
+        Delivery::Delivered,
+        Delivery::Rejected { why: "404 Not Found".into() },
+        Delivery::Expired { why: "connection refused".into() },
+        Delivery::Dropped,
+    ];
+    let mut bodies: Vec<Body> = queued.collect();
+    bodies.extend(deliveries.map(|delivery| Body::MessageEnded { message: MessageId(1), delivery }));
+    bodies.push(Body::Removed);
+    bodies
+}
