@@ -56,12 +56,12 @@ pub(super) fn may_release(case: &Case<'_>, host: &HostId) -> Result<(), Refusal>
     }
 }
 
-/// R11 and R4: work follows the fence, and is done once.
+/// R11: work is done once on a host of this session.
 pub(super) fn may_work(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
     let work = own_host(case, host)?;
     match work.stage {
-        HostStage::Fenced | HostStage::Working => Ok(()),
-        HostStage::Waiting => Err(Rule::R4.refuses(format!("{host} is not fenced"))),
+        // Whether it is fenced is R4's to say.
+        HostStage::Waiting | HostStage::Fenced | HostStage::Working => Ok(()),
         HostStage::Worked | HostStage::Maintained | HostStage::Quarantined { .. } => {
             Err(Rule::R11.refuses(format!("host {host} is {} already", work.stage.name())))
         }
