@@ -113,14 +113,7 @@ fn opening() -> Vec<Body> {
     let other_terms = Terms { policies: other_policies, hosts_at_once: 3, ..Terms::default() };
     let joined = |found, stage| Body::HostJoined {
         host: "compute-1".into(),
-        work: HostWork {
-            kind: HostKind::Compute,
-            found,
-            stage,
-            since: Time(T0),
-            fenced: false,
-            announced: false,
-        },
+        work: HostWork { kind: HostKind::Compute, found, stage, since: Time(T0), fenced: false },
     };
     let quarantined = HostStage::Quarantined { why: "two hands are needed".into(), begun: false };
     vec![
