@@ -124,13 +124,7 @@ fn unmanaged(turn: &Turn<'_>, project: &ProjectInfo) -> Stand {
     }
 }
 
-fn by_policy(
-    turn: &mut Turn<'_>,
-    project: &ProjectInfo,
-    ask: AskInfo,
-    policy: Policy,
-    what: &str,
-) -> Stand {
+fn by_policy(turn: &mut Turn<'_>, project: &ProjectInfo, ask: AskInfo, policy: Policy, what: &str) -> Stand {
     let about = ask.host.as_ref().map(|host| format!(" about {host}")).unwrap_or_default();
     let reason = format!("the manager of {} {what} {}{about}", project.id, wire(ask.kind));
     match policy {

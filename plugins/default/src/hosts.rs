@@ -53,7 +53,8 @@ fn wait_for_host(turn: &mut Turn<'_>, host: &str) -> Step {
 /// Fences a host and enters the phase that says what will happen to it.
 fn take(turn: &mut Turn<'_>, candidate: &Candidate) -> Step {
     if let Err(refusal) = turn.view.check(&Decision::Fence(candidate.host.clone())) {
-        let on = format!("leave to take {} out of service: {}: {}", candidate.host, refusal.rule, refusal.why);
+        let on =
+            format!("leave to take {} out of service: {}: {}", candidate.host, refusal.rule, refusal.why);
         return Err(match turn.session.window_end {
             Some(end) if turn.now >= end => turn.wait(on),
             Some(_) | None => turn.look_again(on),
@@ -94,7 +95,9 @@ pub(crate) fn empty_or_work(turn: &mut Turn<'_>) -> Step {
         return Err(turn.wait(format!("{} of {}", effect.kind, host.id)));
     }
     if let Err(refusal) = turn.view.check(&Decision::Work(target.clone())) {
-        return Err(turn.look_again(format!("leave to work on {}: {}: {}", host.id, refusal.rule, refusal.why)));
+        return Err(
+            turn.look_again(format!("leave to work on {}: {}: {}", host.id, refusal.rule, refusal.why))
+        );
     }
     if turn.session.phase != Phase::StartMaintenance {
         turn.plan.enter(Phase::StartMaintenance, &format!("{} is empty", host.id));
@@ -124,7 +127,9 @@ pub(crate) fn work(turn: &mut Turn<'_>) -> Step {
 
 fn again(turn: &mut Turn<'_>, target: &Target, reason: &str) -> Step {
     if let Err(refusal) = turn.view.check(&Decision::Work(target.clone())) {
-        return Err(turn.look_again(format!("leave to go on with the work: {}: {}", refusal.rule, refusal.why)));
+        return Err(
+            turn.look_again(format!("leave to go on with the work: {}: {}", refusal.rule, refusal.why))
+        );
     }
     turn.plan.work(target, reason);
     Err(turn.wait("the actions"))

@@ -42,10 +42,7 @@ fn next(turn: &mut Turn<'_>) -> Step {
             wait_for_start(turn)?;
             go_on(turn)
         }
-        Phase::ScaleIn
-        | Phase::PrepareMaintenance
-        | Phase::StartMaintenance
-        | Phase::PlannedMaintenance => {
+        Phase::ScaleIn | Phase::PrepareMaintenance | Phase::StartMaintenance | Phase::PlannedMaintenance => {
             consent::everybody(turn, AskKind::Maintenance, 0)?;
             go_on(turn)
         }
