@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::effect::{Effect, EffectKind, Subject};
 use crate::id::{EffectId, GroupId, HostId, InstanceId, SessionId, Zone};
 use crate::inventory::{Resources, Service};
-use crate::session::{Condition, Session};
+use crate::session::{Condition, HostStage, HostWork, Session};
 use crate::state::State;
 use crate::time::Time;
 
@@ -130,10 +130,14 @@ impl State {
 }
 
 impl Session {
-    /// Hosts that this session keeps out of service, or is about to; `but` is left out.
+    /// Hosts that this session keeps out of service, or is about to; `but` is left out. A host that was left out
+    /// for good takes no turn any more: it does not count.
     pub fn hosts_out(&self, but: Option<EffectRef<'_>>) -> Vec<&HostId> {
+        let in_turn = |work: &HostWork| {
+            work.fenced && !matches!(work.stage, HostStage::Quarantined { begun: true, .. })
+        };
         let mut out: Vec<&HostId> =
-            self.hosts.iter().filter(|(_, work)| work.fenced).map(|(host, _)| host).collect();
+            self.hosts.iter().filter(|(_, work)| in_turn(work)).map(|(host, _)| host).collect();
         for effect in self.effects.values().filter(|effect| but != Some((&self.id, effect.id))) {
             if let EffectKind::Fence { host } = &effect.kind
                 && self.hosts.get(host).is_some_and(|work| !work.fenced)

@@ -121,6 +121,13 @@ impl Engine {
                 HostStage::Waiting | HostStage::Maintained | HostStage::Quarantined { .. } => {}
             }
         }
+        let doubtful_fence = session.effects.values().find_map(|effect| match &effect.kind {
+            EffectKind::Fence { host } => Some(host.clone()),
+            EffectKind::Release { .. } | EffectKind::Move { .. } | EffectKind::Work { .. } => None,
+        });
+        if let Some(host) = doubtful_fence {
+            return Left::GiveBack(host);
+        }
         if let Some((project, _)) = session.projects.iter().find(|(_, work)| work.told) {
             return Left::Tell(project.clone());
         }

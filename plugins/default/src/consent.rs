@@ -1,6 +1,6 @@
 //! Asking managers: all of them, or the owners of a host's instances.
 
-use fenix_sdk::types::{AskKind, AskStatus, Policy};
+use fenix_sdk::types::{AskKind, AskStatus, Phase, Policy};
 use fenix_sdk::workflow::{AskInfo, ProjectInfo};
 
 use crate::turn::{Step, Turn};
@@ -26,7 +26,10 @@ pub(crate) enum Stand {
 pub(crate) fn everybody(turn: &mut Turn<'_>, kind: AskKind, after: u32) -> Step {
     let mut asked: Vec<String> = Vec::new();
     let mut waiting = None;
-    for project in turn.view.all_projects() {
+    // Whoever has no manager matters before the start, and when one of its instances has to leave a host: most of the
+    // clouds that are in use see strangers come and go all the time.
+    let early = turn.session.phase == Phase::Maintenance;
+    for project in turn.view.all_projects().into_iter().filter(|project| project.managed || early) {
         match stand(turn, &project, kind, None, after) {
             Stand::Agreed(_) | Stand::LeaveOut(_) => {}
             Stand::Asked => asked.push(project.id),

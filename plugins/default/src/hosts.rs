@@ -16,6 +16,10 @@ const DOWN_LIMIT: u32 = 900;
 pub(crate) fn next(turn: &mut Turn<'_>) -> Step {
     let candidates = turn.view.candidates(LOOK_AT);
     if candidates.is_empty() {
+        let end = Decision::Enter(Phase::MaintenanceComplete);
+        if let Err(refusal) = turn.view.check(&end) {
+            return Err(turn.look_again(format!("every host to be finished with: {}", refusal.why)));
+        }
         turn.plan.enter(Phase::MaintenanceComplete, "every host is finished with");
         return Err(turn.wait("the end"));
     }

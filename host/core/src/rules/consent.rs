@@ -35,7 +35,9 @@ pub(super) fn may_ask(
     }
     may_tell(kind, work, session.phase)?;
     let round = last.map_or(1, |last| last.round + 1);
+    let policies = case.session.plan.terms.policies;
     let most = match kind {
+        _ if policies.silence == Policy::Wait || policies.nack == Policy::Wait => u32::MAX,
         AskKind::ScaleIn => session.plan.terms.scale_in_rounds.saturating_mul(session.plan.terms.rounds),
         AskKind::Maintenance
         | AskKind::PrepareMaintenance

@@ -3,6 +3,7 @@
 use crate::id::HostId;
 use crate::inventory::{Host, HostKind};
 use crate::rules::{Case, Refusal, Rule};
+use crate::session::HostStage;
 
 /// R4: the window is open.
 pub(super) fn inside_window(case: &Case<'_>) -> Result<(), Refusal> {
@@ -69,12 +70,16 @@ pub(super) fn controllers(case: &Case<'_>, host: &HostId) -> Result<(), Refusal>
     let is_out = |other: &Host| {
         case.state.sessions.values().any(|session| session.hosts_out(case.own).contains(&&other.id))
     };
+    let is_left_out = |other: &Host| {
+        let hosts = case.state.sessions.values().filter_map(|session| session.hosts.get(&other.id));
+        hosts.into_iter().any(|work| matches!(work.stage, HostStage::Quarantined { begun: true, .. }))
+    };
     let mut healthy = 0;
     for other in inventory.hosts().filter(|other| other.kind == HostKind::Controller && other.id != *host) {
         if is_out(other) {
             return Err(Rule::R6.refuses(format!("controller {} is out of service", other.id)));
         }
-        healthy += u32::from(other.up);
+        healthy += u32::from(other.up && !is_left_out(other));
     }
     if healthy == 0 {
         return Err(Rule::R6.refuses(format!("{host} is the last healthy controller")));

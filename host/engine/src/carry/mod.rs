@@ -263,6 +263,10 @@ impl Engine {
             }
             Next::Check(call) => match rules::still_allowed(&self.state, session, effect, self.now) {
                 Ok(()) => self.act(session, effect, call),
+                // What was sent may still be done: what it leaves behind has to be seen before it is let go.
+                Err(_) if self.is_unsettled(session, effect) => {
+                    self.sleep(session, effect.id, self.settings.poll);
+                }
                 Err(refusal) => self.follow(session, effect, Next::withdrawn(refusal)),
             },
             Next::Act(call) => self.act(session, effect, call),
@@ -273,6 +277,11 @@ impl Engine {
             }
             Next::End(outcome) => self.end(session, effect, outcome),
         }
+    }
+
+    fn is_unsettled(&self, session: &SessionId, effect: &Effect) -> bool {
+        let settle = self.terms(session).map(|terms| terms.settle_time).unwrap_or_default();
+        effect.unclear_at.is_some_and(|at| self.now < at + settle)
     }
 
     fn act(&mut self, session: &SessionId, effect: &Effect, call: CloudCall) {
@@ -314,6 +323,7 @@ impl Engine {
                     }
                 };
                 self.record(session, Body::HostMoved { host: host.clone(), stage, fenced: false });
+                self.let_go_of_fences(session, host);
                 if worked {
                     self.tell_host(session, host, false);
                     self.tell_session(session);
@@ -327,6 +337,21 @@ impl Engine {
                 self.record(session, body);
             }
             EffectKind::Work { target: Target::Pre | Target::Post } => {}
+        }
+    }
+
+    /// A host that was given back is not fenced, whatever became of a fence whose outcome nobody knew.
+    fn let_go_of_fences(&mut self, session: &SessionId, host: &fenix_core::id::HostId) {
+        let Some(known) = self.state.session(session) else { return };
+        let fence = EffectKind::Fence { host: host.clone() };
+        let doubtful: Vec<Effect> = known
+            .effects
+            .values()
+            .filter(|effect| effect.kind == fence && effect.unknown.is_some())
+            .cloned()
+            .collect();
+        for effect in doubtful {
+            self.end(session, &effect, Outcome::Failed { why: "the host was given back".into() });
         }
     }
 

@@ -25,6 +25,9 @@ impl Engine {
             }
             return;
         }
+        if self.has_begun(session, target) && self.is_worked(session, target) {
+            return self.end(session, effect, Outcome::Done);
+        }
         if let Err(refusal) = rules::still_allowed(&self.state, session, effect, self.now) {
             return match self.has_begun(session, target) {
                 false => self.follow(session, effect, Next::withdrawn(refusal)),
@@ -61,6 +64,10 @@ impl Engine {
                 .and_then(|known| known.hosts.get(host))
                 .is_some_and(|work| work.stage == HostStage::Working),
         }
+    }
+
+    fn is_worked(&self, session: &SessionId, target: &Target) -> bool {
+        self.state.session(session).is_some_and(|known| next_run(known, target).is_none())
     }
 
     fn run_action(&mut self, session: &SessionId, id: EffectId, action: u32, assignment: Option<Assignment>) {
