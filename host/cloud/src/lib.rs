@@ -1,5 +1,10 @@
 //! Drivers for infrastructures. Each answers the engine's [`CloudCall`](fenix_engine::ports::CloudCall)s.
 //!
 //! [`sim`] is the one that needs nothing but this program; it is the default, and the twin of every test.
+//! Every driver is a [`Cloud`].
 
+pub mod conformance;
+mod driver;
 pub mod sim;
+
+pub use driver::{Answering, Cloud};

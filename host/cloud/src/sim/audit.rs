@@ -110,7 +110,7 @@ impl World {
 }
 
 /// What an instance holds, and where.
-fn holds(guest: &Guest) -> impl Iterator<Item = (&HostId, Resources)> {
+pub(super) fn holds(guest: &Guest) -> impl Iterator<Item = (&HostId, Resources)> {
     let here = (&guest.seen.host, guest.seen.resources);
     let there = match guest.flight.as_ref().map(|flight| flight.kind) {
         Some(FlightKind::Resize { after, .. }) => after,
