@@ -4,6 +4,7 @@
 
 use std::error::Error;
 
+use fenix_cloud::sim::trace::Happening;
 use fenix_cloud::sim::{Spec, World};
 use fenix_core::time::Time;
 
@@ -55,6 +56,20 @@ fn check_more(more: &str, says: &str) {
 fn a_good_specification_is_a_world() {
     let world = World::new(&Spec::parse(GOOD).unwrap(), 1, Time(0)).unwrap();
     assert_eq!(world.summary().instances, 2);
+}
+
+#[test]
+fn the_example_is_a_world_in_which_its_script_is_played() {
+    let spec = Spec::parse(include_str!("../rack.toml")).unwrap();
+    let mut world = World::new(&spec, 1, Time(0)).unwrap();
+    let refused = |world: &mut World| {
+        let trace = world.take_trace();
+        trace.iter().any(|event| matches!(event.what, Happening::Refused { .. }))
+    };
+    assert!(!refused(&mut world));
+    // Before chance has come in between, all that is planned can be done.
+    world.advance(Time(70_000));
+    assert!(!refused(&mut world));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod log;
 mod machines;
 mod moves;
 mod protocol;
+mod ranges;
 mod server;
 mod setup;
 pub mod spec;
