@@ -1,7 +1,7 @@
 //! The stored form of each kind of record, and the way from older forms to it.
 //!
 //! A kind's form is the JSON that its [`Body`] variant serializes to. **Whoever changes that JSON**, in the variant
-//! or in a type inside it, raises the kind's version in the table below, adds an [`Upcast`] from the version before,
+//! or in a type inside it, raises the kind's version in the table below, adds an `Upcast` from the version before,
 //! and lets the fixture test write a fixture of the new version; the fixtures of released versions stay for ever.
 //! A new variant of `Body` gets a new line here, which the compiler asks for.
 
