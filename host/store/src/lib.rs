@@ -40,3 +40,6 @@ pub use opening::{Damaged, OpenError, Opened};
 pub use reader::{MAX_PAGE, ReadError, Reader};
 pub use reserve::Reserve;
 pub use sled_journal::{MAX_VALUE, Settings, SledJournal};
+
+#[cfg(test)]
+mod tests;
