@@ -99,7 +99,8 @@ impl Spec {
     /// The topology of OPNFV Doctor's maintenance test: `computes` hosts all full, two instances on each.
     ///
     /// Two of the instances back each other up (anti-affinity, one may be out), the others stand alone; all belong
-    /// to one project. There is one controller. Everything takes seconds, as a demonstration wants it.
+    /// to one project. There are two controllers: the last healthy one is never taken out of service (R6). Everything
+    /// takes seconds, as a demonstration wants it.
     pub fn doctor(computes: u32) -> Spec {
         let capacity = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 80 };
         let half = Resources { vcpus: 2, memory_mb: 4096, disk_gb: 40 };
@@ -124,7 +125,7 @@ impl Spec {
         Spec {
             rack: vec![
                 rack("compute-{}", computes, HostKind::Compute, "nova", capacity),
-                rack("controller-{}", 1, HostKind::Controller, "internal", Resources::default()),
+                rack("controller-{}", 2, HostKind::Controller, "internal", Resources::default()),
             ],
             project: vec![ProjectSpec { id: project.clone() }],
             group: vec![GroupSpec {
