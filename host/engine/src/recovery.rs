@@ -1,5 +1,6 @@
 //! From the journal back to where we were. Calls no plug-in, no cloud and no clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fenix_core::id::SessionId;
@@ -23,34 +24,39 @@ impl Engine {
     ///
     /// Effects in flight are looked after again from the first [`crate::event::Event::Tick`] on; open questions
     /// are sent again; every session waits for the cloud to be read once. `damaged` names sessions of which the
-    /// store could not read every record: they are parked, the others go on.
+    /// store could not read every record and withheld those from the first bad one on: they are parked, the others go
+    /// on. `last_seq` is the number of the journal's last record, a withheld one perhaps: the next one follows it.
     ///
     /// # Errors
     /// A record of the installation does not fit. One of a session parks that session.
     pub fn recover(
         settings: Settings,
         records: impl IntoIterator<Item = Record>,
+        last_seq: u64,
         damaged: Vec<(SessionId, String)>,
         now: Time,
     ) -> Result<Self, RecoveryError> {
         let mut engine = Engine::new(settings, now);
         let mut damaged = damaged;
+        let mut misfits: BTreeSet<SessionId> = BTreeSet::new();
         let state = Arc::make_mut(&mut engine.state);
         for record in records {
-            let known_bad = |id: &SessionId| damaged.iter().any(|(bad, _)| bad == id);
-            if record.session.as_ref().is_some_and(known_bad) {
-                state.seq = record.seq;
+            if record.session.as_ref().is_some_and(|id| misfits.contains(id)) {
                 state.at = state.at.max(record.at);
                 continue;
             }
             match state.apply(&record) {
                 Ok(()) => {}
                 Err(error) => match &error.session {
-                    Some(session) => damaged.push((session.clone(), error.to_string())),
+                    Some(session) => {
+                        misfits.insert(session.clone());
+                        damaged.push((session.clone(), error.to_string()));
+                    }
                     None => return Err(RecoveryError::Installation(error)),
                 },
             }
         }
+        state.seq = last_seq.max(state.seq);
         engine.now = now.max(engine.state.at);
         engine.resume(&damaged);
         Ok(engine)
