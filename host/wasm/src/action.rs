@@ -1,0 +1,222 @@
+//! One call of an action: a fresh instance on a thread of its own, and a caller that serves its capabilities.
+//!
+//! The thread is there because a capability is lent for the call only, while an instance can hold nothing that is
+//! lent. The two never run at the same time: the action waits for each answer.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Instant;
+
+use fenix_core::id::HostId;
+use fenix_engine::ports::{
+    ActionError, Assignment, CloudCall, CloudError, CloudReply, MAX_CHECKPOINT, Progress,
+};
+
+use crate::bindings::action::ActionPluginPre;
+use crate::bindings::action::exports::fenix::plugin::action as wit;
+use crate::fault::{Breach, Memory, describe};
+use crate::plugins::{Code, Loaded, Plugins};
+use crate::text::{Lines, clean};
+use crate::{convert, limits};
+
+/// How much a line matters to whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For the plug-in's author.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Somebody should look at it.
+    Warn,
+    /// Something is broken.
+    Error,
+}
+
+impl Level {
+    /// The level in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// What an action may use, as its caller provides it.
+pub trait Capabilities {
+    /// Carries out a call of the infrastructure. Only [`CloudCall::ReadHost`] and [`CloudCall::Reboot`] of the assignment's
+    /// own host come here; everything else was refused before. Must not block over 10 s.
+    ///
+    /// # Errors
+    /// As the infrastructure says.
+    fn cloud(&mut self, call: CloudCall) -> Result<CloudReply, CloudError>;
+
+    /// Takes a line that the action wrote: bounded, and fit to be shown.
+    fn log(&mut self, level: Level, line: &str);
+}
+
+/// Runs actions of a registry.
+#[derive(Clone)]
+pub struct ActionRunner {
+    plugins: Plugins,
+}
+
+/// What an action asks of its caller.
+pub(crate) enum Request {
+    Cloud(CloudCall),
+    Log(Level, String),
+}
+
+/// What one call of an action reads and writes.
+pub(crate) struct Acting {
+    /// The only host that it may touch.
+    pub(crate) host: Option<HostId>,
+    pub(crate) log: Lines,
+    requests: SyncSender<Request>,
+    replies: Receiver<Result<CloudReply, CloudError>>,
+    memory: Memory,
+    calls: u32,
+    until: Instant,
+}
+
+impl Acting {
+    /// Counts a call of the host; see [`crate::workflow::Deciding::count`].
+    pub(crate) fn count(&mut self) -> Result<(), Breach> {
+        self.calls += 1;
+        if self.calls > limits::HOST_CALLS {
+            return Err(Breach::Calls);
+        }
+        if Instant::now() > self.until {
+            return Err(Breach::Time { seconds: limits::ACTION_TIME.as_secs() });
+        }
+        Ok(())
+    }
+
+    /// Has the caller carry out a call, and waits for the answer.
+    pub(crate) fn cloud(&mut self, call: CloudCall) -> Result<Result<CloudReply, CloudError>, Breach> {
+        self.request(Request::Cloud(call))?;
+        self.replies.recv().map_err(|_| Breach::CallerGone)
+    }
+
+    /// Hands the caller something.
+    pub(crate) fn request(&mut self, request: Request) -> Result<(), Breach> {
+        self.requests.send(request).map_err(|_| Breach::CallerGone)
+    }
+}
+
+impl ActionRunner {
+    /// A runner of the actions in that registry.
+    pub fn new(plugins: &Plugins) -> Self {
+        ActionRunner { plugins: plugins.clone() }
+    }
+
+    /// Calls an action once, and blocks until it returns.
+    ///
+    /// # Errors
+    /// The action failed, was ended, or cannot run. What it did before through `capabilities` is done.
+    pub fn run(
+        &self,
+        assignment: &Assignment,
+        capabilities: &mut dyn Capabilities,
+    ) -> Result<Progress, ActionError> {
+        let unusable = |why: String| ActionError::Unusable(why);
+        let plugin = &assignment.plugin;
+        let loaded = self
+            .plugins
+            .loaded(plugin)
+            .ok_or_else(|| unusable(format!("no plug-in {plugin} is attached")))?;
+        let Code::Action(code) = &loaded.code else {
+            return Err(unusable(format!("{} is a plug-in of kind {}", loaded.info.name, loaded.info.kind)));
+        };
+        // One place: whoever asks for something waits until it was taken.
+        let (requests, to_serve) = sync_channel(1);
+        let (served, replies) = sync_channel(1);
+        let acting = Acting {
+            host: assignment.host.clone(),
+            log: Lines::default(),
+            requests,
+            replies,
+            memory: Memory::default(),
+            calls: 0,
+            until: Instant::now() + limits::ACTION_TIME,
+        };
+        thread::scope(|scope| {
+            let guest = thread::Builder::new()
+                .name(format!("action {}", loaded.info.name))
+                .spawn_scoped(scope, || self.call(&loaded, code, acting, assignment))
+                .map_err(|error| unusable(format!("no thread can be started: {error}")))?;
+            serve(&to_serve, &served, capabilities);
+            guest.join().unwrap_or_else(|_| {
+                Err(ActionError::Trapped(format!("{}: the host failed", loaded.info.name)))
+            })
+        })
+    }
+
+    /// The guest's side: runs on its own thread, and drops its requests' end when it is done.
+    fn call(
+        &self,
+        loaded: &Loaded,
+        code: &ActionPluginPre<Acting>,
+        acting: Acting,
+        assignment: &Assignment,
+    ) -> Result<Progress, ActionError> {
+        let name = &loaded.info.name;
+        let mut store = self.plugins.store(acting, limits::ACTION_FUEL).map_err(ActionError::Unusable)?;
+        store.limiter(|host| &mut host.memory);
+        let assigned = convert::assignment(assignment);
+        let answer = code.instantiate(&mut store).and_then(|instance| {
+            let guest = instance.fenix_plugin_action();
+            guest.call_run(&mut store, &assigned, assignment.checkpoint.as_deref())
+        });
+        match answer {
+            Ok(Ok(progress)) => take(name, progress),
+            Ok(Err(failure)) => Err(ActionError::Failed(words(&failure))),
+            Err(error) => {
+                Err(ActionError::Trapped(format!("{name}: {}", describe(&error, &store.data().log))))
+            }
+        }
+    }
+}
+
+/// The caller's side: serves until the guest is done.
+fn serve(
+    requests: &Receiver<Request>,
+    replies: &SyncSender<Result<CloudReply, CloudError>>,
+    capabilities: &mut dyn Capabilities,
+) {
+    for request in requests {
+        match request {
+            Request::Log(level, line) => capabilities.log(level, &line),
+            Request::Cloud(call) => {
+                if replies.send(capabilities.cloud(call)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What an action returned, if it keeps the limits.
+fn take(name: &str, progress: wit::Progress) -> Result<Progress, ActionError> {
+    match progress {
+        wit::Progress::Done(report) => Ok(Progress::Done { report: clean(&report, limits::REPORT_BYTES) }),
+        wit::Progress::Again(again) if again.checkpoint.len() > MAX_CHECKPOINT => {
+            Err(ActionError::Trapped(format!(
+                "{name}: its checkpoint has {} bytes; at most {MAX_CHECKPOINT} are taken",
+                again.checkpoint.len()
+            )))
+        }
+        wit::Progress::Again(again) => Ok(convert::again(again)),
+    }
+}
+
+fn words(failure: &wit::Failure) -> String {
+    match failure {
+        wit::Failure::BadMetadata(why) => {
+            format!("its metadata cannot be understood: {}", clean(why, limits::REPORT_BYTES))
+        }
+        wit::Failure::Failed(why) => clean(why, limits::REPORT_BYTES),
+    }
+}

@@ -1,0 +1,24 @@
+//! What `wasmtime` makes of `wit/`: one module per world. Nothing here is written by hand.
+//!
+//! Every host function can fail: that is how the limits end a call.
+
+/// The world of workflows.
+#[allow(missing_docs, unreachable_pub, reason = "generated; the documentation is in wit/")]
+pub(crate) mod workflow {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "workflow-plugin",
+        imports: { default: trappable },
+    });
+}
+
+/// The world of actions.
+#[allow(missing_docs, unreachable_pub, reason = "generated; the documentation is in wit/")]
+pub(crate) mod action {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "action-plugin",
+        imports: { default: trappable },
+        with: { "fenix:plugin/log": crate::bindings::workflow::fenix::plugin::log },
+    });
+}

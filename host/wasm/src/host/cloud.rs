@@ -1,0 +1,57 @@
+//! The interface `cloud`: the host of the assignment, and nothing else.
+
+use fenix_core::id::HostId;
+use fenix_engine::ports::{CloudCall, CloudReply};
+
+use crate::action::Acting;
+use crate::bindings::action::fenix::plugin::cloud as wit;
+use crate::convert;
+use crate::limits;
+use crate::text::clean;
+
+impl Acting {
+    /// The host that was asked for, if it is the one that may be touched.
+    fn granted(&self, id: &str, what: &str) -> Result<HostId, wit::Error> {
+        match &self.host {
+            Some(host) if host.as_str() == id => Ok(host.clone()),
+            _ => Err(wit::Error::NotGranted(format!(
+                "cloud.{what} of host {}: it is not the host of this assignment",
+                clean(id, limits::ID_BYTES)
+            ))),
+        }
+    }
+}
+
+/// An answer that does not belong to the question.
+fn odd() -> wit::Error {
+    wit::Error::Unclear("the cloud answered something else".to_owned())
+}
+
+impl wit::Host for Acting {
+    fn host(&mut self, id: String) -> wasmtime::Result<Result<wit::HostStatus, wit::Error>> {
+        self.count()?;
+        let host = match self.granted(&id, "host") {
+            Ok(host) => host,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(match self.cloud(CloudCall::ReadHost { host })? {
+            Ok(CloudReply::Host { host: Some(host), .. }) => Ok(convert::host_status(host)),
+            Ok(CloudReply::Host { host: None, .. }) => Err(wit::Error::NotFound(format!("host {id}"))),
+            Ok(CloudReply::All { .. } | CloudReply::Instance(_) | CloudReply::Accepted) => Err(odd()),
+            Err(error) => Err(convert::cloud_error(error)),
+        })
+    }
+
+    fn reboot(&mut self, id: String) -> wasmtime::Result<Result<(), wit::Error>> {
+        self.count()?;
+        let host = match self.granted(&id, "reboot") {
+            Ok(host) => host,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(match self.cloud(CloudCall::Reboot { host })? {
+            Ok(CloudReply::Accepted) => Ok(()),
+            Ok(CloudReply::All { .. } | CloudReply::Host { .. } | CloudReply::Instance(_)) => Err(odd()),
+            Err(error) => Err(convert::cloud_error(error)),
+        })
+    }
+}

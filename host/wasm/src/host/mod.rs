@@ -1,0 +1,6 @@
+//! The host's side of the contract: one interface per file. Each answers from the core, and keeps no rule of its own.
+
+mod cloud;
+mod log;
+mod plan;
+mod view;

@@ -1,0 +1,226 @@
+//! The registry: components that may run, by digest.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fenix_core::id::Digest;
+use fenix_core::session::Pin;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, Store, Strategy};
+
+use crate::action::Acting;
+use crate::bindings::action::ActionPluginPre;
+use crate::bindings::workflow::WorkflowPluginPre;
+use crate::cache::{self, Cache};
+use crate::manifest::{self, Kind, ManifestError};
+use crate::text::clean;
+use crate::workflow::Deciding;
+use crate::{bindings, limits};
+
+/// What is known of an attached plug-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginInfo {
+    /// The name by which sessions ask for it.
+    pub name: String,
+    /// Its version, for people.
+    pub version: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// The version of the contract that it was made for.
+    pub contract: String,
+    /// SHA-256 of its component.
+    pub digest: Digest,
+}
+
+impl PluginInfo {
+    /// What a session writes down, to use this very component to its end.
+    pub fn pin(&self) -> Pin {
+        Pin { name: self.name.clone(), version: self.version.clone(), digest: self.digest.clone() }
+    }
+}
+
+/// Why the sandbox could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The processor or the system lacks something.
+    #[error("the sandbox cannot run on this machine: {0}")]
+    Unsupported(String),
+    /// The folder for compiled components cannot be made.
+    #[error("the folder for compiled plug-ins, {}, cannot be made", path.display())]
+    Cache {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Why a component was not attached. Nothing of it stays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// It is too large.
+    #[error("the component has {bytes} bytes; at most {} are taken", limits::COMPONENT_BYTES)]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// It is not a plug-in that this host runs.
+    #[error("the component is refused: {0}")]
+    Refused(ManifestError),
+    /// It is not valid WebAssembly, or uses what is switched off here.
+    #[error("the component is not valid: {0}")]
+    Invalid(String),
+    /// It has the right names and the wrong types.
+    #[error("the component does not fit the contract: {0}")]
+    Mismatch(String),
+}
+
+/// A component that can be run.
+pub(crate) struct Loaded {
+    pub(crate) info: PluginInfo,
+    pub(crate) code: Code,
+}
+
+/// Its code, linked as far as it can be before there is an instance.
+pub(crate) enum Code {
+    Workflow(WorkflowPluginPre<Deciding>),
+    Action(ActionPluginPre<Acting>),
+}
+
+/// The attached plug-ins. Clones share them.
+#[derive(Clone)]
+pub struct Plugins {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Engine,
+    workflows: Linker<Deciding>,
+    actions: Linker<Acting>,
+    cache: Option<Cache>,
+    loaded: RwLock<Registry>,
+}
+
+#[derive(Default)]
+struct Registry {
+    by_digest: BTreeMap<Digest, Arc<Loaded>>,
+    /// The one attached last under a name.
+    by_name: BTreeMap<String, Digest>,
+}
+
+impl Plugins {
+    /// Sets the sandbox up. With a `cache` folder, what was compiled once is not compiled again.
+    ///
+    /// # Errors
+    /// The machine cannot run it, or the folder cannot be made.
+    pub fn new(cache: Option<&Path>) -> Result<Self, SetUpError> {
+        let unsupported = |error: wasmtime::Error| SetUpError::Unsupported(format!("{error:#}"));
+        let engine = Engine::new(&config()).map_err(unsupported)?;
+        let cache = cache
+            .map(|path| {
+                Cache::new(path, &engine)
+                    .map_err(|source| SetUpError::Cache { path: path.to_owned(), source })
+            })
+            .transpose()?;
+        let (mut workflows, mut actions) = (Linker::new(&engine), Linker::new(&engine));
+        bindings::workflow::WorkflowPlugin::add_to_linker::<_, HasSelf<_>>(&mut workflows, |host| host)
+            .map_err(unsupported)?;
+        bindings::action::ActionPlugin::add_to_linker::<_, HasSelf<_>>(&mut actions, |host| host)
+            .map_err(unsupported)?;
+        let shared = Shared { engine, workflows, actions, cache, loaded: RwLock::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Takes a component in. Compiling a large one takes seconds: keep it off the path of requests.
+    ///
+    /// On return the plug-in can run, under its digest, until the process ends. One that was attached under the same name
+    /// stays for the sessions that are pinned to it. Attaching the same bytes again changes nothing.
+    ///
+    /// # Errors
+    /// The component is refused, with the reason.
+    pub fn attach(&self, component: &[u8]) -> Result<PluginInfo, AttachError> {
+        if component.len() > limits::COMPONENT_BYTES {
+            return Err(AttachError::TooLarge { bytes: component.len() });
+        }
+        let manifest = manifest::inspect(component).map_err(AttachError::Refused)?;
+        let digest = Digest::from(cache::sha256(component));
+        let info = PluginInfo {
+            name: manifest.name,
+            version: manifest.version,
+            kind: manifest.kind,
+            contract: manifest.contract,
+            digest: digest.clone(),
+        };
+        let code = self.link(&info, component)?;
+        let mut loaded = self.shared.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.by_name.insert(info.name.clone(), digest.clone());
+        loaded.by_digest.insert(digest, Arc::new(Loaded { info: info.clone(), code }));
+        Ok(info)
+    }
+
+    fn link(&self, info: &PluginInfo, component: &[u8]) -> Result<Code, AttachError> {
+        let Shared { engine, workflows, actions, cache, .. } = &*self.shared;
+        let words = |error: wasmtime::Error| clean(&format!("{error:#}"), limits::REPORT_BYTES);
+        let component: Component = cache::compile(engine, cache.as_ref(), &info.digest, component)
+            .map_err(|error| AttachError::Invalid(words(error)))?;
+        let mismatch = |error| AttachError::Mismatch(words(error));
+        Ok(match info.kind {
+            Kind::Workflow => {
+                let linked = workflows.instantiate_pre(&component).map_err(mismatch)?;
+                Code::Workflow(WorkflowPluginPre::new(linked).map_err(mismatch)?)
+            }
+            Kind::Action => {
+                let linked = actions.instantiate_pre(&component).map_err(mismatch)?;
+                Code::Action(ActionPluginPre::new(linked).map_err(mismatch)?)
+            }
+        })
+    }
+
+    /// The plug-in with that digest.
+    pub fn info(&self, digest: &Digest) -> Option<PluginInfo> {
+        self.loaded(digest).map(|loaded| loaded.info.clone())
+    }
+
+    /// The plug-in that was attached last under that name: the one that a new session gets.
+    pub fn named(&self, name: &str) -> Option<PluginInfo> {
+        let registry = self.shared.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let digest = registry.by_name.get(name)?;
+        registry.by_digest.get(digest).map(|loaded| loaded.info.clone())
+    }
+
+    /// All plug-ins that a new session can get, by name.
+    pub fn list(&self) -> Vec<PluginInfo> {
+        let registry = self.shared.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let current = registry.by_name.values().filter_map(|digest| registry.by_digest.get(digest));
+        current.map(|loaded| loaded.info.clone()).collect()
+    }
+
+    pub(crate) fn loaded(&self, digest: &Digest) -> Option<Arc<Loaded>> {
+        let registry = self.shared.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        registry.by_digest.get(digest).cloned()
+    }
+
+    /// A store for one call. It is dropped with the call, however that ends: code that was interrupted is never entered
+    /// again.
+    pub(crate) fn store<T: 'static>(&self, host: T, fuel: u64) -> Result<Store<T>, String> {
+        let mut store = Store::new(&self.shared.engine, host);
+        store.set_fuel(fuel).map_err(|error| format!("no fuel can be given: {error}"))?;
+        store.set_hostcall_fuel(limits::CROSSING_BYTES);
+        Ok(store)
+    }
+}
+
+/// The compiler's settings: the same input gives the same output on every machine, to the last bit of every number.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .relaxed_simd_deterministic(true)
+        .wasm_memory64(false)
+        .concurrency_support(false);
+    config
+}
