@@ -6,9 +6,9 @@ use crate::record::{Body, Record};
 use crate::session::{Condition, HISTORY, HostStage, Line, Session};
 
 impl Session {
-    /// Adds the record's line to the recent history, if it tells people anything.
-    pub(crate) fn remember(&mut self, record: &Record) {
-        let Some((what, why)) = self.tell(&record.body) else { return };
+    /// Adds a record's line, made by [`Session::tell`], to the recent history, if it tells people anything.
+    pub(crate) fn remember(&mut self, record: &Record, line: Option<(String, String)>) {
+        let Some((what, why)) = line else { return };
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }

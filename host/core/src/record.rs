@@ -68,7 +68,7 @@ pub enum Body {
         /// Whether it has a manager.
         managed: bool,
     },
-    /// The workflow gave a verdict; what was admitted of it follows in the same batch.
+    /// The workflow gave a verdict; what was admitted of it stands before it in the same batch.
     Decided {
         /// What it waits for.
         waiting: Waiting,

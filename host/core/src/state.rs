@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::ask::{Ask, AskKind, AskStatus};
 use crate::effect::{EffectKind, Outcome};
 use crate::id::{GroupId, InstanceId, SessionId, SubscriptionId};
-use crate::inventory::{Change, Inventory};
+use crate::inventory::{Change, Instance, Inventory};
 use crate::message::Subscription;
 use crate::record::{Body, Record};
 use crate::rules::Rule;
@@ -51,8 +51,8 @@ impl State {
     /// Takes over one record.
     ///
     /// # Errors
-    /// The record does not fit: its session is not there, or it names something that never was. The state is as
-    /// before, but for `seq` and `at`.
+    /// The record does not fit: its session is not there, is there already, or it names something that never was.
+    /// The state is as before, but for `seq` and `at`.
     pub fn apply(&mut self, record: &Record) -> Result<(), FoldError> {
         let misfit = |why: String| FoldError { seq: record.seq, session: record.session.clone(), why };
         self.seq = record.seq;
@@ -67,10 +67,11 @@ impl State {
             }
             (None, body) => return Err(misfit(format!("{} needs a session", body.name()))),
             (Some(id), Body::Opened { plan, .. }) => {
-                let session = Session::new(id.clone(), plan.clone(), record.at);
-                if self.sessions.insert(id.clone(), Arc::new(session)).is_some() {
+                if self.sessions.contains_key(id) {
                     return Err(misfit("the session is there already".into()));
                 }
+                let session = Session::new(id.clone(), plan.clone(), record.at);
+                self.sessions.insert(id.clone(), Arc::new(session));
             }
             (Some(id), Body::Removed) => {
                 self.sessions.remove(id);
@@ -90,7 +91,9 @@ impl State {
 
     fn observe(&mut self, change: &Change, at: Time) {
         if let Change::Instance(new) = change {
-            let was_out = self.inventory.instance(&new.id).is_none_or(|old| !old.is_settled());
+            // A move may begin and end between two looks: another host means that it was out.
+            let was_out = |old: &Instance| !old.is_settled() || old.host != new.host;
+            let was_out = self.inventory.instance(&new.id).is_none_or(was_out);
             match &new.group {
                 Some(group) if was_out && new.is_settled() => {
                     self.returned.insert(new.id.clone(), (group.clone(), at));
@@ -111,8 +114,7 @@ impl State {
 impl Session {
     #[expect(clippy::too_many_lines, reason = "one total match, an arm per kind of record")]
     fn apply(&mut self, record: &Record) -> Result<(), String> {
-        self.updated_at = record.at;
-        self.remember(record);
+        let line = self.tell(&record.body);
         match &record.body {
             Body::HostJoined { host, work } => {
                 self.hosts.insert(host.clone(), work.clone());
@@ -123,7 +125,7 @@ impl Session {
             Body::Decided { waiting, refused } => self.decided(waiting, refused, record.at),
             Body::Undecided { .. } => self.waiting = crate::decision::Waiting::default(),
             Body::Entered { phase, .. } => self.enter(*phase, record.at),
-            Body::ConditionSet { condition, .. } => self.condition = condition.clone(),
+            Body::ConditionSet { condition, .. } => self.turn(condition),
             Body::Failed { reason } => {
                 self.before_failure = Some(self.phase);
                 self.failure = Some(reason.clone());
@@ -134,9 +136,7 @@ impl Session {
                 self.before_failure = None;
                 self.failure = None;
                 self.condition = Condition::Running;
-                self.failures = 0;
-                self.tries.clear();
-                self.refused.clear();
+                self.forget_failures();
                 self.latest.clear();
                 self.enter(*phase, record.at);
             }
@@ -153,8 +153,6 @@ impl Session {
                 self.end_ask(*ask, status.clone(), record.at)?;
             }
             Body::Replied { project, ask, reply } => {
-                self.projects.entry(project.clone()).or_default().last_reply =
-                    Some((reply.clone(), record.at));
                 if let Some(id) = ask {
                     let status = if reply.agrees {
                         AskStatus::Acked { actions: reply.actions.clone() }
@@ -163,6 +161,8 @@ impl Session {
                     };
                     self.end_ask(*id, status, record.at)?;
                 }
+                self.projects.entry(project.clone()).or_default().last_reply =
+                    Some((reply.clone(), record.at));
             }
             Body::Admitted { effect } => {
                 self.next.effect = self.next.effect.max(effect.id.0 + 1);
@@ -208,7 +208,23 @@ impl Session {
             | Body::Opened { .. }
             | Body::Removed => return Err("it is not a session's".into()),
         }
+        self.updated_at = record.at;
+        self.remember(record, line);
         Ok(())
+    }
+
+    fn turn(&mut self, condition: &Condition) {
+        // Whoever lets a parked session go on has looked at what went wrong.
+        if matches!(self.condition, Condition::Parked { .. }) && *condition == Condition::Running {
+            self.forget_failures();
+        }
+        self.condition = condition.clone();
+    }
+
+    fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.tries.clear();
+        self.refused.clear();
     }
 
     fn asked(&mut self, ask: &Ask) {
@@ -263,7 +279,8 @@ impl Session {
                 self.tries.remove(&key);
             }
             Outcome::Failed { .. } => {
-                self.failures += 1;
+                // One whose outcome was unknown was counted then.
+                self.failures += u32::from(effect.unknown.is_none());
                 *self.tries.entry(key).or_default() += 1;
             }
             Outcome::Withdrawn { .. } => {}
