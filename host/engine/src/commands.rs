@@ -51,7 +51,8 @@ impl Engine {
         }
         self.join_projects(&id);
         self.tell_session(&id);
-        self.wake(&id, Trigger::Started);
+        // Whatever its first records woke it for: this is what it has to know.
+        self.woken.insert(id, Trigger::Started);
         Ok(Answer::Done)
     }
 

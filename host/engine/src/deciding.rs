@@ -43,6 +43,14 @@ impl Engine {
         }
     }
 
+    /// True if a session is to be decided that nothing holds up: what closings give free may wake one.
+    pub(crate) fn has_woken(&self) -> bool {
+        let is_free = |id: &SessionId| {
+            !self.rereading.contains(id) && self.state.session(id).is_some_and(|session| session.is_running())
+        };
+        self.woken.keys().any(is_free)
+    }
+
     /// The next session to be decided; those that wait for the cloud to be read stay woken.
     fn next_woken(&mut self) -> Option<(SessionId, Trigger)> {
         let next = self.woken.keys().find(|session| !self.rereading.contains(*session)).cloned()?;
@@ -120,13 +128,14 @@ impl Engine {
     fn admit_together(&mut self, id: &SessionId, all: Vec<Planned>) -> Vec<(Planned, Refusal)> {
         let state = Arc::clone(&self.state);
         let (records, orders) = (self.pending.len(), self.orders.len());
-        let carriers = self.carriers.clone();
+        let (carriers, woken) = (self.carriers.clone(), self.woken.clone());
         for (at, planned) in all.iter().enumerate() {
             if let Err(refusal) = self.admit(id, planned) {
                 self.state = state;
                 self.pending.truncate(records);
                 self.orders.truncate(orders);
                 self.carriers = carriers;
+                self.woken = woken;
                 let why = format!("together with: {}", all[at].decision.summary());
                 let others = |planned: Planned| {
                     let refusal = if planned == all[at] {

@@ -223,6 +223,11 @@ impl Engine {
             Body::ConditionSet { condition: Condition::Running, .. } | Body::Continued { .. } => {
                 Some(Trigger::Continued)
             }
+            // Its hosts may take instances of others from now on.
+            Body::ConditionSet { condition: Condition::Ended, .. } | Body::Removed => {
+                self.wake_idle();
+                None
+            }
             Body::Observed { change } => {
                 self.wake_observers(change);
                 None
@@ -244,8 +249,7 @@ impl Engine {
             | Body::ActionCalled { .. }
             | Body::Noted { .. }
             | Body::Queued { .. }
-            | Body::MessageEnded { .. }
-            | Body::Removed => None,
+            | Body::MessageEnded { .. } => None,
         };
         if let (Some(trigger), Some(session)) = (wake, &record.session) {
             self.wake(session, trigger);
@@ -257,13 +261,14 @@ impl Engine {
         self.woken.entry(session.clone()).or_insert(trigger);
     }
 
-    /// Wakes every session with nothing in flight: it may wait for what another session just gave free.
+    /// Wakes every session that waits for no effect: it may wait for what another session just gave free.
     fn wake_idle(&mut self) {
         let idle: Vec<SessionId> = self
             .state
             .sessions
             .values()
-            .filter(|session| session.is_running() && session.effects.is_empty())
+            .filter(|session| session.is_running())
+            .filter(|session| session.effects.values().all(|effect| effect.unknown.is_some()))
             .map(|session| session.id.clone())
             .collect();
         for session in idle {

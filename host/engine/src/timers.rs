@@ -23,7 +23,8 @@ impl Engine {
         let carriers = self.carriers.values().filter_map(crate::carry::Carrier::wakes_at);
         let messages = self.next_attempt();
         let reads = self.next_read();
-        timers.chain(asks).chain(carriers).chain(messages).chain(reads).min()
+        let woken = self.has_woken().then_some(self.now);
+        timers.chain(asks).chain(carriers).chain(messages).chain(reads).chain(woken).min()
     }
 
     pub(crate) fn run_timers(&mut self) {
