@@ -16,9 +16,17 @@ use crate::time::Time;
 pub type EffectRef<'a> = (&'a SessionId, EffectId);
 
 impl Session {
-    /// True if the session still holds that host: it is not over, or left the host out of service.
+    /// True if the session still holds that host: it may go on, or keeps the host out of service, or something is
+    /// under way on it. A session that is being closed begins nothing on the hosts that it has not touched.
     pub fn holds(&self, host: &HostId) -> bool {
-        self.hosts.get(host).is_some_and(|work| self.condition != Condition::Ended || work.fenced)
+        let Some(work) = self.hosts.get(host) else { return false };
+        match &self.condition {
+            Condition::Running | Condition::Paused | Condition::Parked { .. } => true,
+            Condition::Closing { .. } | Condition::Ended => {
+                let subject = Subject::Host(host.clone());
+                work.fenced || self.effects.values().any(|effect| effect.kind.subject() == subject)
+            }
+        }
     }
 }
 

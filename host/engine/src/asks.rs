@@ -108,7 +108,7 @@ impl Engine {
             .find(|ask| self.was_sent(id, ask));
         let Some(ask) = answered else { return Ok(Answer::Idle) };
         let reply = match ask.kind.wants_actions() && reply.agrees {
-            true => Reply { actions: self.complete_actions(ask, reply.actions)?, ..reply },
+            true => Reply { actions: self.complete_actions(ask, instance, reply.actions)?, ..reply },
             false => Reply { actions: BTreeMap::new(), ..reply },
         };
         let (ask, kind) = (ask.id, ask.kind);
@@ -132,17 +132,19 @@ impl Engine {
         ask.delivered_at.is_some() || self.attempts.iter().any(begun)
     }
 
-    /// Checks that an answer names an action for every instance that is still there. One action for all, given
-    /// under no instance's name, is spread over them.
+    /// Checks that an answer names an action for every instance that is still there. One action given under no
+    /// instance's name is for all of them, or for the one on whose path it came.
     fn complete_actions(
         &self,
         ask: &Ask,
+        only: Option<&InstanceId>,
         given: BTreeMap<InstanceId, MoveHow>,
     ) -> Result<BTreeMap<InstanceId, MoveHow>, CommandError> {
-        let for_all = given.get(&InstanceId::from("")).copied();
+        let unnamed = given.get(&InstanceId::from("")).copied();
         let mut actions = BTreeMap::new();
         for instance in &ask.instances {
-            match given.get(instance).copied().or(for_all) {
+            let meant = unnamed.filter(|_| only.is_none_or(|only| only == instance));
+            match given.get(instance).copied().or(meant) {
                 Some(how) => {
                     actions.insert(instance.clone(), how);
                 }
@@ -158,7 +160,7 @@ impl Engine {
         Ok(actions)
     }
 
-    /// Gives every open question that its manager already has at least the least time to answer from now on.
+    /// Gives every open question at least the least time from now on, to be delivered or to be answered.
     pub(crate) fn extend_open_asks(&mut self) {
         for (session, ask) in self.open_asks() {
             let Some(known) = self.state.session(&session) else { continue };
@@ -176,13 +178,10 @@ impl Engine {
             let Some(known) = self.state.session(&session) else { continue };
             let Some(open) = known.asks.get(&ask) else { continue };
             let (project, valid) = (open.project.clone(), open.reply_by);
-            let queued = |to: &SubscriptionId| {
-                known.outbox.values().any(|m| m.to == *to && m.content == Content::Ask(ask))
-            };
             let to: Vec<SubscriptionId> = self
                 .subscribers(&project, "maintenance.scheduled")
                 .map(|subscription| subscription.id.clone())
-                .filter(|to| !queued(to))
+                .filter(|to| !is_queued(known, to, ask))
                 .collect();
             for to in to {
                 self.queue(&session, to, Content::Ask(ask), self.now, valid);
@@ -190,7 +189,7 @@ impl Engine {
         }
     }
 
-    /// Sends a new subscriber the questions that nobody has received yet.
+    /// Sends a new subscriber the questions that nobody has received yet and that are not on their way to it.
     pub(crate) fn send_undelivered_to(&mut self, id: &SessionId, project: &ProjectId, to: &SubscriptionId) {
         let Some(session) = self.state.session(id) else { return };
         let open: Vec<(AskId, Time)> = session
@@ -198,6 +197,7 @@ impl Engine {
             .iter()
             .filter_map(|ask| session.asks.get(ask))
             .filter(|ask| ask.project == *project && ask.delivered_at.is_none())
+            .filter(|ask| !is_queued(session, to, ask.id))
             .map(|ask| (ask.id, ask.reply_by))
             .collect();
         for (ask, valid) in open {
@@ -212,6 +212,10 @@ impl Engine {
         };
         self.state.sessions.values().flat_map(of).collect()
     }
+}
+
+fn is_queued(session: &Session, to: &SubscriptionId, ask: AskId) -> bool {
+    session.outbox.values().any(|message| message.to == *to && message.content == Content::Ask(ask))
 }
 
 /// How long a manager may take: the window of the kind; for MAINTENANCE not past the agreed start, but never less

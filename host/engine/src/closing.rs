@@ -8,7 +8,7 @@ use fenix_core::ask::{AskKind, AskStatus};
 use fenix_core::effect::EffectKind;
 use fenix_core::id::{AskId, HostId, ProjectId, SessionId};
 use fenix_core::record::Body;
-use fenix_core::session::{Close, Condition, HostStage, Phase, Session};
+use fenix_core::session::{Close, Condition, HostStage, HostWork, Session};
 
 use crate::Engine;
 use crate::asks::Question;
@@ -32,8 +32,10 @@ impl Engine {
         let sessions: Vec<SessionId> =
             self.state.sessions.values().filter(closing).map(|session| session.id.clone()).collect();
         for session in sessions {
-            self.give_back_left_out(&session);
-            self.close(&session);
+            match self.state.session(&session).is_some_and(Session::is_running) {
+                true => self.give_back_left_out(&session),
+                false => self.close(&session),
+            }
         }
     }
 
@@ -99,34 +101,14 @@ impl Engine {
                 .copied()
                 .find(|ask| session.asks.get(ask).is_some_and(|known| kind(known.kind)))
         };
-        if session.phase != Phase::MaintenanceDone
-            && let Some(ask) = open(|kind| kind != AskKind::MaintenanceComplete)
-        {
+        if let Some(ask) = open(|kind| kind != AskKind::MaintenanceComplete) {
             return Left::Withdraw(ask);
         }
         if session.effects.values().any(|effect| effect.unknown.is_none()) {
             return Left::Wait;
         }
-        for (host, work) in &session.hosts {
-            let tries = session.tries.get(&format!("release {host}")).copied().unwrap_or_default();
-            match work.stage {
-                HostStage::Fenced | HostStage::Worked if tries >= session.plan.terms.rounds => {
-                    return Left::Quarantine(host.clone());
-                }
-                HostStage::Fenced | HostStage::Worked => return Left::GiveBack(host.clone()),
-                HostStage::Quarantined { begun: false, .. } if work.fenced => {
-                    return Left::GiveBack(host.clone());
-                }
-                HostStage::Working => return Left::Quarantine(host.clone()),
-                HostStage::Waiting | HostStage::Maintained | HostStage::Quarantined { .. } => {}
-            }
-        }
-        let doubtful_fence = session.effects.values().find_map(|effect| match &effect.kind {
-            EffectKind::Fence { host } => Some(host.clone()),
-            EffectKind::Release { .. } | EffectKind::Move { .. } | EffectKind::Work { .. } => None,
-        });
-        if let Some(host) = doubtful_fence {
-            return Left::GiveBack(host);
+        if let Some(left) = session.hosts.iter().find_map(|(host, work)| host_left(session, host, work)) {
+            return left;
         }
         if let Some((project, _)) = session.projects.iter().find(|(_, work)| work.told) {
             return Left::Tell(project.clone());
@@ -136,9 +118,13 @@ impl Engine {
         if session.open_asks.iter().any(undelivered) {
             return Left::Wait;
         }
-        match session.open_asks.first() {
-            Some(ask) => Left::Withdraw(*ask),
-            None => Left::Nothing,
+        if let Some(ask) = session.open_asks.first() {
+            return Left::Withdraw(*ask);
+        }
+        // What listeners were not told yet would go with the session.
+        match &session.condition {
+            Condition::Closing { why: Close::Deleted } if !session.outbox.is_empty() => Left::Wait,
+            _ => Left::Nothing,
         }
     }
 
@@ -148,6 +134,25 @@ impl Engine {
             .effects()
             .any(|(_, effect)| effect.unknown.is_none() && effect.kind.touches(host, &self.state.inventory))
     }
+}
+
+/// What is left to do about a host: given back if nothing was begun on it, or all was finished; else, or if the
+/// cloud will not have it back, left out for good.
+fn host_left(session: &Session, host: &HostId, work: &HostWork) -> Option<Left> {
+    let tries = session.tries.get(&format!("release {host}")).copied().unwrap_or_default();
+    let fence = EffectKind::Fence { host: host.clone() };
+    let give_back = match work.stage {
+        HostStage::Working => return Some(Left::Quarantine(host.clone())),
+        HostStage::Fenced | HostStage::Worked => true,
+        HostStage::Quarantined { begun: false, .. } if work.fenced => true,
+        // A fence whose outcome nobody knows may stand, or may still come.
+        HostStage::Waiting | HostStage::Quarantined { begun: false, .. } => {
+            session.effects.values().any(|effect| effect.kind == fence)
+        }
+        HostStage::Maintained | HostStage::Quarantined { begun: true, .. } => false,
+    };
+    let left = if tries >= session.plan.terms.rounds { Left::Quarantine } else { Left::GiveBack };
+    give_back.then(|| left(host.clone()))
 }
 
 /// Hosts that were left out before work began, and are still kept out of service.

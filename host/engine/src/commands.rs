@@ -1,5 +1,7 @@
 //! What administrators ask for.
 
+use std::collections::BTreeSet;
+
 use fenix_core::id::{HostId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::message::Subscription;
 use fenix_core::record::Body;
@@ -62,7 +64,7 @@ impl Engine {
             let unheld = |host: &&HostId| self.state.lease(host).is_none();
             inventory.hosts().map(|host| &host.id).filter(unheld).cloned().collect()
         } else {
-            named
+            named.into_iter().collect::<BTreeSet<HostId>>().into_iter().collect()
         };
         if chosen.is_empty() {
             return Err(CommandError::NoHosts);
@@ -88,7 +90,7 @@ impl Engine {
     fn join_projects(&mut self, id: &SessionId) {
         let Some(session) = self.state.session(id) else { return };
         let inventory = &self.state.inventory;
-        let owners: std::collections::BTreeSet<ProjectId> = session
+        let owners: BTreeSet<ProjectId> = session
             .hosts
             .keys()
             .flat_map(|host| inventory.holding(host))
@@ -201,8 +203,9 @@ impl Engine {
         let Some(session) = self.state.session(id) else { return Answer::Idle };
         match &session.condition {
             Condition::Closing { why: Close::Deleted } => return Answer::Idle,
-            Condition::Ended => self.record(id, Body::Removed),
-            Condition::Running
+            Condition::Ended if session.outbox.is_empty() => self.record(id, Body::Removed),
+            Condition::Ended
+            | Condition::Running
             | Condition::Paused
             | Condition::Parked { .. }
             | Condition::Closing { why: Close::Done | Close::Failed } => {
@@ -221,6 +224,11 @@ impl Engine {
         let project = subscription.project.clone();
         let id = subscription.id.clone();
         let scheduled = subscription.wants(SCHEDULED);
+        let old = self.state.subscriptions.get(&id);
+        if old.is_some_and(|old| old.project != project || old.event_type != subscription.event_type) {
+            // What waits was meant for somebody else.
+            self.drop_messages(|message| message.to == id);
+        }
         self.record_installation(Body::Subscribed { subscription });
         if !scheduled {
             return Answer::Done;

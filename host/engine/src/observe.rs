@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fenix_core::id::{HostId, InstanceId, SessionId};
 use fenix_core::inventory::{Change, Group, Host, Instance};
 use fenix_core::record::Body;
-use fenix_core::session::HostStage;
+use fenix_core::session::{Condition, HostStage, Session};
 use fenix_core::time::{Millis, Time};
 use fenix_core::view::Trigger;
 
@@ -268,7 +268,7 @@ impl Engine {
         self.state
             .sessions
             .values()
-            .filter(|session| session.is_running() && !session.projects.contains_key(&instance.project))
+            .filter(|session| may_go_on(session) && !session.projects.contains_key(&instance.project))
             .filter(|session| instance.ends().any(|end| session.hosts.contains_key(end)))
             .map(|session| (session.id.clone(), instance.project.clone()))
             .collect()
@@ -299,5 +299,13 @@ impl Engine {
         for session in concerned {
             self.wake(&session, Trigger::Changed);
         }
+    }
+}
+
+/// True if the session goes on, or will when somebody lets it.
+fn may_go_on(session: &Session) -> bool {
+    match session.condition {
+        Condition::Running | Condition::Paused | Condition::Parked { .. } => true,
+        Condition::Closing { .. } | Condition::Ended => false,
     }
 }

@@ -1,12 +1,13 @@
 //! Messages on their way: in order for each subscriber, again until they are taken or lose their sense, and no
 //! subscriber delays another.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use fenix_core::ask::AskStatus;
 use fenix_core::id::{HostId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::message::{Content, Delivery, Message};
 use fenix_core::record::Body;
+use fenix_core::session::{Close, Condition};
 use fenix_core::time::{Millis, Time};
 
 use crate::event::{CallId, DeliveryError, Envelope, Order};
@@ -52,9 +53,9 @@ impl Engine {
     fn first_messages(&self) -> Vec<(SessionId, Message)> {
         let mut first = Vec::new();
         for session in self.state.sessions.values().filter(|session| !session.outbox.is_empty()) {
-            let mut seen: BTreeMap<&SubscriptionId, ()> = BTreeMap::new();
+            let mut seen: BTreeSet<&SubscriptionId> = BTreeSet::new();
             for message in session.outbox.values() {
-                if seen.insert(&message.to, ()).is_none() {
+                if seen.insert(&message.to) {
                     first.push((session.id.clone(), message.clone()));
                 }
             }
@@ -68,23 +69,46 @@ impl Engine {
             let attempts = self.attempts.get(&(session.clone(), message.id));
             match attempts {
                 Some(attempts) if attempts.in_flight.is_some() => None,
-                Some(attempts) => Some(message.not_before.max(attempts.next_at).min(message.valid_until)),
+                Some(attempts) => Some(message.not_before.max(attempts.next_at)),
                 None => Some(message.not_before),
             }
+            .map(|at| at.min(self.valid_until(session, message)))
         };
         self.first_messages().iter().filter_map(due).min()
     }
 
     fn expire_messages(&mut self) {
-        let too_old: Vec<(SessionId, Message)> = self
-            .first_messages()
-            .into_iter()
-            .filter(|(_, message)| message.valid_until <= self.now)
-            .collect();
-        for (session, message) in too_old {
-            let key = (session.clone(), message.id);
+        let mut too_old: Vec<(SessionId, MessageId)> = Vec::new();
+        for session in self.state.sessions.values() {
+            let old = |message: &&Message| self.valid_until(&session.id, message) <= self.now;
+            too_old.extend(session.outbox.values().filter(old).map(|old| (session.id.clone(), old.id)));
+        }
+        for key in too_old {
             let why = self.attempts.get(&key).map(|attempts| attempts.last_error.clone()).unwrap_or_default();
-            self.end_message(&session, message.id, Delivery::Expired { why });
+            self.end_message(&key.0, key.1, Delivery::Expired { why });
+        }
+    }
+
+    /// When a message loses its sense: a question with its window, which may be moved; in a session that is being
+    /// deleted everything after the time in which a question must have reached its manager.
+    fn valid_until(&self, id: &SessionId, message: &Message) -> Time {
+        let Some(session) = self.state.session(id) else { return message.valid_until };
+        let valid = match &message.content {
+            Content::Ask(ask) => session.asks.get(ask).map_or(message.valid_until, |ask| ask.reply_by),
+            Content::ActionDone(_)
+            | Content::ActionFallback(_)
+            | Content::Host { .. }
+            | Content::Session { .. } => message.valid_until,
+        };
+        match session.condition {
+            Condition::Closing { why: Close::Deleted } => {
+                valid.min(message.queued_at + session.plan.terms.deliver_within)
+            }
+            Condition::Running
+            | Condition::Paused
+            | Condition::Parked { .. }
+            | Condition::Closing { .. }
+            | Condition::Ended => valid,
         }
     }
 
