@@ -259,8 +259,18 @@ fn what_is_agreed_and_fits_is_admitted() {
 }
 
 #[test]
-fn a_live_move_may_fall_back_to_a_cold_one_and_not_the_other_way_round() {
-    check(nothing, moving("i2", "x", MoveHow::Migrate, Some(1)), None);
+fn a_live_move_that_failed_may_fall_back_to_a_cold_one_and_not_the_other_way_round() {
+    let failed = |scene: &mut Scene| {
+        scene.session("s", |session| {
+            session.tries.insert("move i2".into(), 1);
+        });
+    };
+    let cold_only = |scene: &mut Scene| {
+        scene.see(Change::Instance(Instance { movable: Movable::ColdOnly, ..instance("i2", "a", Some("g")) }));
+    };
+    check(nothing, moving("i2", "x", MoveHow::Migrate, Some(1)), Some(Rule::R1));
+    check(failed, moving("i2", "x", MoveHow::Migrate, Some(1)), None);
+    check(cold_only, moving("i2", "x", MoveHow::Migrate, Some(1)), None);
     check(nothing, moving("i1", "x", MoveHow::LiveMigrate, Some(1)), Some(Rule::R1));
 }
 

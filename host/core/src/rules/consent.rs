@@ -2,7 +2,7 @@
 
 use crate::ask::{Ask, AskKind, AskStatus, MoveHow};
 use crate::id::{AskId, HostId, InstanceId, ProjectId};
-use crate::inventory::Movable;
+use crate::inventory::{Instance, Movable};
 use crate::policy::Policy;
 use crate::rules::{Admission, Case, Refusal, Rule, ask_name};
 use crate::session::{Phase, ProjectWork};
@@ -131,8 +131,8 @@ pub(super) fn given(
         );
     }
     match (&ask.status, ask.consent(instance)) {
-        (AskStatus::Acked { .. }, Some(MoveHow::LiveMigrate)) => Ok(()),
         (AskStatus::Acked { .. }, Some(chosen)) if chosen == how => Ok(()),
+        (AskStatus::Acked { .. }, Some(MoveHow::LiveMigrate)) if falls_back(case, seen) => Ok(()),
         (AskStatus::Acked { .. }, Some(chosen)) => Err(Rule::R1.refuses(format!(
             "the manager chose {} for {instance}, not {}",
             chosen.wire(),
@@ -152,6 +152,11 @@ pub(super) fn given(
                 .refuses(format!("the manager of {} did not answer question {}", ask.project, ask.id)))
         }
     }
+}
+
+/// A cold move stands in for an agreed live one that failed, or cannot be.
+fn falls_back(case: &Case<'_>, seen: &Instance) -> bool {
+    seen.movable == Movable::ColdOnly || case.session.tries.contains_key(&format!("move {}", seen.id))
 }
 
 /// R3: the manager had its lead time before the instance is touched.

@@ -28,8 +28,8 @@ const UNKNOWN_POLL: Millis = Millis::from_secs(30);
 pub(crate) struct Carrier {
     awaiting: Option<(CallId, Purpose)>,
     wakes_at: Option<Time>,
-    /// True while the session is held and the effect could only go on by a new forward step.
-    held: bool,
+    /// Since when the session is held and the effect could only go on by a new forward step.
+    held_since: Option<Time>,
     memory: Memory,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Memory {
     aborted: bool,
     /// Since when it could not be looked at.
     blind_since: Option<Time>,
+    /// How long it stood still because its session was held: its deadline is later by that.
+    held_for: Millis,
 }
 
 /// What to do next about an effect.
@@ -113,7 +115,7 @@ impl Engine {
             .carriers
             .iter()
             .filter(|(key, carrier)| {
-                let resumes = carrier.held && !self.is_held(&key.0);
+                let resumes = carrier.held_since.is_some() && !self.is_held(&key.0);
                 resumes || carrier.wakes_at.is_some_and(|at| at <= now)
             })
             .map(|(key, _)| key.clone())
@@ -121,7 +123,9 @@ impl Engine {
         for (session, effect) in due {
             if let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect)) {
                 carrier.wakes_at = None;
-                carrier.held = false;
+                if let Some(since) = carrier.held_since.take() {
+                    carrier.memory.held_for = Millis(carrier.memory.held_for.0 + now.since(since).0);
+                }
             }
             self.look(&session, effect);
         }
@@ -173,6 +177,7 @@ impl Engine {
             return;
         };
         let now = self.now;
+        let pause = if effect.unknown.is_some() { UNKNOWN_POLL } else { self.settings.poll };
         let Some(carrier) = self.carriers.get_mut(&(session.clone(), id)) else { return };
         match (carrier.awaiting.take().map(|(_, purpose)| purpose), result) {
             (Some(Purpose::Look), Ok(_)) => {
@@ -182,11 +187,11 @@ impl Engine {
             (Some(Purpose::Look), Err(error)) => self.blind(session, &effect, &error),
             (Some(Purpose::Act), Ok(_)) => {
                 carrier.memory.accepted_at = Some(now);
-                self.sleep(session, id, self.settings.poll);
+                self.sleep(session, id, pause);
             }
             (Some(Purpose::Act), Err(CloudError::Unclear(_))) => {
                 self.record(session, Body::EffectUnclear { effect: id });
-                self.sleep(session, id, self.settings.poll);
+                self.sleep(session, id, pause);
             }
             // Refused may mean that it is under way already: look before believing.
             (Some(Purpose::Act), Err(error @ (CloudError::Refused(_) | CloudError::NotFound(_)))) => {
@@ -221,7 +226,8 @@ impl Engine {
             };
             self.end(session, effect, outcome);
         } else {
-            self.sleep(session, effect.id, Millis(self.settings.poll.0 * 2));
+            let pause = if effect.unknown.is_some() { UNKNOWN_POLL } else { Millis(self.settings.poll.0 * 2) };
+            self.sleep(session, effect.id, pause);
         }
     }
 
@@ -308,8 +314,13 @@ impl Engine {
     fn follow_up(&mut self, session: &SessionId, kind: &EffectKind) {
         match kind {
             EffectKind::Fence { host } => {
-                let body = Body::HostMoved { host: host.clone(), stage: HostStage::Fenced, fenced: true };
-                self.record(session, body);
+                let work = self.state.session(session).and_then(|known| known.hosts.get(host));
+                let stage = match work.map(|work| &work.stage) {
+                    // Left out while nobody knew how the fence had ended: it is given back.
+                    Some(left_out @ HostStage::Quarantined { .. }) => left_out.clone(),
+                    _ => HostStage::Fenced,
+                };
+                self.record(session, Body::HostMoved { host: host.clone(), stage, fenced: true });
             }
             EffectKind::Release { host } => {
                 let Some(known) = self.state.session(session) else { return };
@@ -381,6 +392,11 @@ impl Ground<'_> {
 
     fn overdue(&self) -> bool {
         self.now >= self.effect.deadline
+    }
+
+    /// True once nothing is waited for any more.
+    fn is_past_all(&self) -> bool {
+        self.now >= self.effect.deadline + self.terms.settle_time
     }
 
     /// True while an accepted call may not show yet.

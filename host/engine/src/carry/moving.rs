@@ -23,7 +23,7 @@ pub(super) fn next(ground: &Ground<'_>, memory: &mut Memory, seen: Option<&Insta
     let settled = instance.other_end.is_none()
         && matches!(instance.state, InstanceState::Active | InstanceState::Stopped);
     if instance.host == *to {
-        return arrived(ground, instance, settled);
+        return arrived(ground, memory, instance, settled);
     }
     if instance.host != *from {
         return elsewhere(ground, instance, settled);
@@ -61,11 +61,17 @@ fn start(instance: &Instance, ground: &Ground<'_>) -> CloudCall {
     }
 }
 
-fn arrived(ground: &Ground<'_>, instance: &Instance, settled: bool) -> Next {
+fn arrived(ground: &Ground<'_>, memory: &Memory, instance: &Instance, settled: bool) -> Next {
     if settled {
         return Next::End(Outcome::Done);
     }
+    if let Some(why) = &memory.refused {
+        return wait_or_unknown(ground, why);
+    }
     match instance.state {
+        InstanceState::Moved if ground.is_past_all() && ground.effect.unknown.is_none() => {
+            Next::End(Outcome::Unknown { why: "the move is not confirmed".into() })
+        }
         InstanceState::Moved => Next::Act(CloudCall::Confirm { instance: instance.id.clone() }),
         InstanceState::Active
         | InstanceState::Building
@@ -114,8 +120,7 @@ fn under_way(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance, how:
 }
 
 fn wait_or_unknown(ground: &Ground<'_>, why: &str) -> Next {
-    let last = ground.effect.deadline + ground.terms.settle_time;
-    if ground.now >= last {
+    if ground.is_past_all() {
         return Next::End(Outcome::Unknown { why: why.into() });
     }
     Next::Look(ground.settings.poll)

@@ -47,14 +47,15 @@ pub(super) fn next_release(
     let Some(host) = seen else { return Next::failed(format!("the cloud no longer has host {id}")) };
     let wait = Next::Look(ground.settings.poll);
     if !host.up {
-        return if ground.overdue() { Next::failed(format!("host {id} does not answer")) } else { wait };
+        let over = ground.overdue() && !ground.unsettled();
+        return if over { Next::failed(format!("host {id} does not answer")) } else { wait };
     }
     let found_enabled = work.is_some_and(|work| work.found == Service::Enabled);
     if !found_enabled || host.service == Service::Enabled {
         return if ground.unsettled() { wait } else { Next::End(Outcome::Done) };
     }
     if let Some(why) = give_up(ground, memory) {
-        return Next::failed(why);
+        return if ground.unsettled() { wait } else { Next::failed(why) };
     }
     if ground.in_grace(memory) {
         return wait;

@@ -5,7 +5,7 @@ use fenix_core::id::{EffectId, SessionId};
 use fenix_core::record::Body;
 use fenix_core::rules;
 use fenix_core::session::{ActionRun, HostStage, Session, Target};
-use fenix_core::time::Millis;
+use fenix_core::time::{Millis, Time};
 
 use super::{Next, Purpose};
 use crate::event::{CallId, Order};
@@ -15,13 +15,17 @@ use crate::{Engine, Owner};
 /// Longest report and failure text that is kept of an action, in bytes: records stay small.
 const MAX_TEXT: usize = 512;
 
+/// Least time between two calls of an action: one that wants to be called again at once must not spin.
+const LEAST_PAUSE: Millis = Millis(100);
+
 impl Engine {
     /// The target was looked at, or is none: goes on with the next action.
     pub(super) fn step_work(&mut self, session: &SessionId, effect: &Effect) {
         let EffectKind::Work { target } = &effect.kind else { return };
+        let now = self.now;
         if self.is_held(session) {
             if let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect.id)) {
-                carrier.held = true;
+                carrier.held_since = Some(now);
             }
             return;
         }
@@ -41,7 +45,7 @@ impl Engine {
             self.record(session, body);
             self.tell_host(session, host, true);
         }
-        if self.now >= effect.deadline {
+        if now >= self.work_deadline(session, effect) {
             let why = "the actions were not done in time".to_owned();
             return self.end(session, effect, Outcome::Failed { why });
         }
@@ -53,6 +57,12 @@ impl Engine {
             }
             None => self.end(session, effect, Outcome::Done),
         }
+    }
+
+    /// When the work is given up: later by the time for which its session was held.
+    fn work_deadline(&self, session: &SessionId, effect: &Effect) -> Time {
+        let carrier = self.carriers.get(&(session.clone(), effect.id));
+        effect.deadline + carrier.map(|carrier| carrier.memory.held_for).unwrap_or_default()
     }
 
     fn has_begun(&self, session: &SessionId, target: &Target) -> bool {
@@ -105,7 +115,9 @@ impl Engine {
                     run.checkpoint = Some(checkpoint);
                     run.percent = percent.min(100);
                 });
-                self.sleep(&session, effect.id, after);
+                // Neither a spin nor a sleep past the time in which it has to be done.
+                let left = self.work_deadline(&session, &effect).since(self.now);
+                self.sleep(&session, effect.id, after.min(left).max(LEAST_PAUSE));
             }
             Err(error) => {
                 let why = clipped(format!("action {name}: {error}"));
