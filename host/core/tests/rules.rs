@@ -266,7 +266,8 @@ fn a_live_move_that_failed_may_fall_back_to_a_cold_one_and_not_the_other_way_rou
         });
     };
     let cold_only = |scene: &mut Scene| {
-        scene.see(Change::Instance(Instance { movable: Movable::ColdOnly, ..instance("i2", "a", Some("g")) }));
+        scene
+            .see(Change::Instance(Instance { movable: Movable::ColdOnly, ..instance("i2", "a", Some("g")) }));
     };
     check(nothing, moving("i2", "x", MoveHow::Migrate, Some(1)), Some(Rule::R1));
     check(failed, moving("i2", "x", MoveHow::Migrate, Some(1)), None);

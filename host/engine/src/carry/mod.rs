@@ -226,7 +226,8 @@ impl Engine {
             };
             self.end(session, effect, outcome);
         } else {
-            let pause = if effect.unknown.is_some() { UNKNOWN_POLL } else { Millis(self.settings.poll.0 * 2) };
+            let pause =
+                if effect.unknown.is_some() { UNKNOWN_POLL } else { Millis(self.settings.poll.0 * 2) };
             self.sleep(session, effect.id, pause);
         }
     }
