@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use crate::effect::{Effect, EffectKind, Subject};
 use crate::id::{EffectId, GroupId, HostId, InstanceId, SessionId, Zone};
 use crate::inventory::{Resources, Service};
-use crate::session::{Condition, HostStage, HostWork, Session};
+use crate::session::{Condition, Session};
 use crate::state::State;
 use crate::time::Time;
+
+const NONE: Resources = Resources { vcpus: 0, memory_mb: 0, disk_gb: 0 };
 
 /// An effect's full name.
 pub type EffectRef<'a> = (&'a SessionId, EffectId);
@@ -51,18 +53,31 @@ impl State {
 
     /// What admitted moves will hold on a host and do not hold yet; `but` is left out.
     pub fn claims(&self, host: &HostId, but: Option<EffectRef<'_>>) -> Resources {
-        let claim = |(session, effect): (&SessionId, &Effect)| match &effect.kind {
-            EffectKind::Move { instance, to, .. } if to == host && but != Some((session, effect.id)) => self
+        self.each_claim(but).filter(|(to, _)| *to == host).map(|(_, need)| need).fold(NONE, Resources::plus)
+    }
+
+    /// The same for all hosts on which there is any.
+    pub fn all_claims(&self) -> BTreeMap<&HostId, Resources> {
+        let mut all = BTreeMap::new();
+        for (to, need) in self.each_claim(None) {
+            let sum = all.entry(to).or_insert(NONE);
+            *sum = sum.plus(need);
+        }
+        all
+    }
+
+    fn each_claim<'a>(&'a self, but: Option<EffectRef<'a>>) -> impl Iterator<Item = (&'a HostId, Resources)> {
+        self.effects().filter_map(move |(session, effect)| match &effect.kind {
+            EffectKind::Move { instance, to, .. } if but != Some((session, effect.id)) => self
                 .inventory
                 .instance(instance)
-                .filter(|instance| instance.ends().all(|end| end != host))
-                .map(|instance| instance.resources),
+                .filter(|instance| instance.ends().all(|end| end != to))
+                .map(|instance| (to, instance.resources)),
             EffectKind::Move { .. }
             | EffectKind::Fence { .. }
             | EffectKind::Release { .. }
             | EffectKind::Work { .. } => None,
-        };
-        self.effects().filter_map(claim).fold(Resources::default(), Resources::plus)
+        })
     }
 
     /// What is left on a host after everything seen there and every claim but one.
@@ -138,14 +153,9 @@ impl State {
 }
 
 impl Session {
-    /// Hosts that this session keeps out of service, or is about to; `but` is left out. A host that was left out
-    /// for good takes no turn any more: it does not count.
+    /// Hosts that this session keeps out of service, or is about to; `but` is left out.
     pub fn hosts_out(&self, but: Option<EffectRef<'_>>) -> Vec<&HostId> {
-        let in_turn = |work: &HostWork| {
-            work.fenced && !matches!(work.stage, HostStage::Quarantined { begun: true, .. })
-        };
-        let mut out: Vec<&HostId> =
-            self.hosts.iter().filter(|(_, work)| in_turn(work)).map(|(host, _)| host).collect();
+        let mut out: Vec<&HostId> = self.hosts.out().collect();
         for effect in self.effects.values().filter(|effect| but != Some((&self.id, effect.id))) {
             if let EffectKind::Fence { host } = &effect.kind
                 && self.hosts.get(host).is_some_and(|work| !work.fenced)

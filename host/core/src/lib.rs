@@ -13,6 +13,7 @@ pub mod ask;
 pub mod blocker;
 pub mod decision;
 pub mod effect;
+pub mod hosts;
 pub mod message;
 pub mod policy;
 pub mod session;

@@ -1,10 +1,10 @@
 //! Where instances could go: the witness that capacity rules ask for, and the advice that workflows get.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::effect::Subject;
 use crate::id::{GroupId, HostId, InstanceId};
-use crate::inventory::{HostKind, Instance, Movable, Resources};
+use crate::inventory::{Host, HostKind, Instance, Movable, Resources};
 use crate::ledger::takes_instances;
 use crate::session::{HostStage, Session};
 use crate::state::State;
@@ -43,8 +43,9 @@ pub struct Rooms<'a> {
 impl<'a> Rooms<'a> {
     /// The hosts that could take instances of the session's hosts.
     pub fn new(state: &'a State, session: &'a Session) -> Self {
+        let claims = state.all_claims();
         let mut rooms: Vec<Room> =
-            state.inventory.hosts().filter_map(|host| room(state, session, &host.id)).collect();
+            state.inventory.hosts().filter_map(|host| room(state, session, host, &claims)).collect();
         rooms.sort_by(|a, b| {
             (a.preference, a.free.vcpus, &a.host).cmp(&(b.preference, b.free.vcpus, &b.host))
         });
@@ -144,9 +145,21 @@ impl<'a> Rooms<'a> {
     }
 }
 
-fn room(state: &State, session: &Session, host: &HostId) -> Option<Room> {
-    let seen = state.inventory.host(host)?;
+/// What is left on a host, if it could take anything. The cheap questions come first: in a full cloud most hosts
+/// have no room.
+fn room(
+    state: &State,
+    session: &Session,
+    seen: &Host,
+    claims: &BTreeMap<&HostId, Resources>,
+) -> Option<Room> {
+    let host = &seen.id;
     if seen.kind != HostKind::Compute || !takes_instances(seen) {
+        return None;
+    }
+    let claimed = claims.get(host).copied().unwrap_or_default();
+    let free = seen.capacity.minus(state.inventory.used(host)).minus(claimed);
+    if free.vcpus == 0 {
         return None;
     }
     if state.lease(host).is_some_and(|holder| *holder != session.id) {
@@ -161,8 +174,7 @@ fn room(state: &State, session: &Session, host: &HostId) -> Option<Room> {
             HostStage::Fenced | HostStage::Working | HostStage::Worked => return None,
         },
     };
-    let free = state.free(host, None);
-    (free.vcpus > 0).then(|| Room { host: host.clone(), preference, free })
+    Some(Room { host: host.clone(), preference, free })
 }
 
 /// How ready a host is to be the next.
@@ -192,22 +204,25 @@ const MAX_LOOKED_AT: usize = 128;
 
 /// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then
 /// those with the fewest instances. At most `limit` that are ready; those that are not stand behind, with the
-/// reason.
+/// reason, and those that are down behind them.
 pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candidate> {
-    let mut waiting: BTreeSet<(bool, usize, &HostId)> = BTreeSet::new();
-    for (host, work) in session.hosts.iter().filter(|(_, work)| work.stage == HostStage::Waiting) {
+    let mut waiting: Vec<(bool, bool, usize, &HostId)> = Vec::new();
+    for (host, work) in session.hosts.in_stage(HostStage::Waiting.name()) {
+        let is_down = state.inventory.host(host).is_none_or(|seen| !seen.up);
         let is_compute = work.kind == HostKind::Compute;
-        waiting.insert((is_compute, state.inventory.count_holding(host), host));
+        waiting.push((is_down, is_compute, state.inventory.count_holding(host), host));
     }
+    waiting.sort_unstable();
     let mut rooms = None;
     let (mut ready, mut blocked) = (Vec::new(), Vec::new());
-    for (looked_at, (_, holding, host)) in waiting.into_iter().enumerate() {
+    for (looked_at, (is_down, _, holding, host)) in waiting.into_iter().enumerate() {
         if ready.len() >= limit || looked_at >= MAX_LOOKED_AT {
             break;
         }
         let kind = session.hosts.get(host).map_or(HostKind::Other, |work| work.kind);
         let readiness = match state.inventory.host(host) {
             None => Readiness::Blocked("the cloud no longer has it".into()),
+            Some(_) if is_down => Readiness::Blocked("it is down".into()),
             Some(_) if holding == 0 => Readiness::Empty,
             Some(_) => match rooms.get_or_insert_with(|| Rooms::new(state, session)).place(host) {
                 Ok(_) => Readiness::CanEmpty,

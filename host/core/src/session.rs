@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::{Ask, AskKind, Reply};
 use crate::decision::{Decision, Waiting};
 use crate::effect::Effect;
+use crate::hosts::Hosts;
 use crate::id::{AskId, Digest, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId};
 use crate::inventory::{HostKind, Service};
 use crate::message::Message;
@@ -309,7 +310,7 @@ pub struct Session {
     /// Whether it goes on.
     pub condition: Condition,
     /// Its hosts.
-    pub hosts: BTreeMap<HostId, HostWork>,
+    pub hosts: Hosts,
     /// Projects with instances on its hosts when it began, or since.
     pub projects: BTreeMap<ProjectId, ProjectWork>,
     /// All questions.
@@ -371,7 +372,7 @@ impl Session {
             before_failure: None,
             failure: None,
             condition: Condition::Running,
-            hosts: BTreeMap::new(),
+            hosts: Hosts::default(),
             projects: BTreeMap::new(),
             asks: BTreeMap::new(),
             latest: BTreeMap::new(),
@@ -401,21 +402,12 @@ impl Session {
         self.latest.get(&(project.clone(), kind, host.cloned())).and_then(|id| self.asks.get(id))
     }
 
-    /// Hosts in a stage.
-    pub fn hosts_in<'a>(&'a self, stage: &'a HostStage) -> impl Iterator<Item = &'a HostId> {
-        self.hosts.iter().filter(move |(_, work)| work.stage == *stage).map(|(id, _)| id)
-    }
-
     /// How far the session is, 0 to 100: the share of hosts that are finished with.
     pub fn percent_done(&self) -> u8 {
         if self.phase == Phase::MaintenanceDone {
             return 100;
         }
-        let done = self
-            .hosts
-            .values()
-            .filter(|host| matches!(host.stage, HostStage::Maintained | HostStage::Quarantined { .. }))
-            .count();
+        let done = self.hosts.count("maintained") + self.hosts.count("quarantined");
         // A session with all hosts done still has its managers to tell: 99.
         (done * 99 / self.hosts.len().max(1)) as u8
     }

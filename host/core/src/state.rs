@@ -13,7 +13,7 @@ use crate::inventory::{Change, Instance, Inventory};
 use crate::message::Subscription;
 use crate::record::{Body, Record};
 use crate::rules::Rule;
-use crate::session::{Close, Condition, Phase, Session};
+use crate::session::{Close, Condition, HostWork, Phase, Session};
 use crate::time::Time;
 
 /// Everything known.
@@ -117,7 +117,7 @@ impl Session {
         let line = self.tell(&record.body);
         match &record.body {
             Body::HostJoined { host, work } => {
-                self.hosts.insert(host.clone(), work.clone());
+                self.hosts.set(host.clone(), work.clone());
             }
             Body::ProjectJoined { project, managed } => {
                 self.projects.entry(project.clone()).or_default().managed |= *managed;
@@ -177,10 +177,10 @@ impl Session {
             }
             Body::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome)?,
             Body::HostMoved { host, stage, fenced } => {
-                let work = self.hosts.get_mut(host).ok_or_else(|| format!("no host {host}"))?;
-                work.stage = stage.clone();
-                work.since = record.at;
-                work.fenced = *fenced;
+                let known = self.hosts.get(host).ok_or_else(|| format!("no host {host}"))?;
+                let work =
+                    HostWork { stage: stage.clone(), since: record.at, fenced: *fenced, ..known.clone() };
+                self.hosts.set(host.clone(), work);
             }
             Body::ActionCalled { target, run } => {
                 let runs = self.work.get_mut(target).ok_or("no work on that target")?;

@@ -167,32 +167,22 @@ impl View {
     /// The session at a glance; `None` if it was removed.
     pub fn session(&self) -> Option<SessionInfo> {
         let session = self.own()?;
-        let mut info = SessionInfo {
+        let count = |stage| session.hosts.count(stage) as u32;
+        Some(SessionInfo {
             id: session.id.clone(),
             phase: session.phase,
             maintenance_at: session.plan.maintenance_at,
             window_end: session.plan.window_end,
             metadata: session.plan.metadata.clone(),
             hosts: session.hosts.len() as u32,
-            waiting: 0,
-            fenced: 0,
-            working: 0,
-            worked: 0,
-            maintained: 0,
-            quarantined: 0,
+            waiting: count("waiting"),
+            fenced: count("fenced"),
+            working: count("working"),
+            worked: count("worked"),
+            maintained: count("maintained"),
+            quarantined: count("quarantined"),
             failures: session.failures,
-        };
-        for work in session.hosts.values() {
-            *match work.stage {
-                HostStage::Waiting => &mut info.waiting,
-                HostStage::Fenced => &mut info.fenced,
-                HostStage::Working => &mut info.working,
-                HostStage::Worked => &mut info.worked,
-                HostStage::Maintained => &mut info.maintained,
-                HostStage::Quarantined { .. } => &mut info.quarantined,
-            } += 1;
-        }
-        Some(info)
+        })
     }
 
     /// What the session is held to.
@@ -203,14 +193,19 @@ impl View {
     /// The session's hosts after a name, at most [`PAGE`]; only those in a stage of that name if one is given.
     pub fn hosts(&self, stage: Option<&str>, after: Option<&HostId>, limit: usize) -> Vec<HostInfo> {
         let Some(session) = self.own() else { return Vec::new() };
+        let info = |(id, work)| self.host_info(session, id, work);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        session
-            .hosts
-            .range::<HostId, _>((from, Bound::Unbounded))
-            .filter(|(_, work)| stage.is_none_or(|stage| work.stage.name() == stage))
-            .take(limit.min(PAGE))
-            .map(|(id, work)| self.host_info(session, id, work))
-            .collect()
+        match stage {
+            Some(stage) => {
+                let there = session.hosts.in_stage(stage);
+                let rest = there.filter(|(id, _)| after.is_none_or(|after| *id > after));
+                rest.take(limit.min(PAGE)).map(info).collect()
+            }
+            None => {
+                let rest = session.hosts.range::<HostId, _>((from, Bound::Unbounded));
+                rest.take(limit.min(PAGE)).map(info).collect()
+            }
+        }
     }
 
     /// One host of the session.

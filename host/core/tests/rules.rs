@@ -180,14 +180,17 @@ impl Scene {
     }
 }
 
+fn stand(session: &mut Session, host: &str, stage: HostStage, fenced: bool) {
+    let known = session.hosts.get(&host.into()).unwrap().clone();
+    session.hosts.set(host.into(), HostWork { stage, fenced, ..known });
+}
+
 fn fence(session: &mut Session, host: &str) {
-    let work = session.hosts.get_mut(&host.into()).unwrap();
-    work.stage = HostStage::Fenced;
-    work.fenced = true;
+    stand(session, host, HostStage::Fenced, true);
 }
 
 fn stage(host: &'static str, stage: HostStage) -> impl FnOnce(&mut Scene) {
-    move |scene| scene.session("s", |session| session.hosts.get_mut(&host.into()).unwrap().stage = stage)
+    move |scene| scene.session("s", |session| stand(session, host, stage, true))
 }
 
 fn moving(instance: &str, to: &str, how: MoveHow, ask: Option<u32>) -> Decision {
@@ -465,9 +468,8 @@ fn a_session_ends_only_when_every_host_and_every_project_is_finished_with() {
     check(stage("a", HostStage::Working), release, Some(Rule::R7));
     let done = |scene: &mut Scene| {
         scene.session("s", |session| {
-            for work in session.hosts.values_mut() {
-                work.stage = HostStage::Maintained;
-                work.fenced = false;
+            for host in ["a", "b", "c1"] {
+                stand(session, host, HostStage::Maintained, false);
             }
         });
     };

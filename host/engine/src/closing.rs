@@ -157,7 +157,7 @@ fn host_left(session: &Session, host: &HostId, work: &HostWork) -> Option<Left> 
 
 /// Hosts that were left out before work began, and are still kept out of service.
 fn left_out(session: &Session) -> impl Iterator<Item = &HostId> {
-    session.hosts.iter().filter_map(|(host, work)| match work.stage {
+    session.hosts.in_stage("quarantined").filter_map(|(host, work)| match work.stage {
         HostStage::Quarantined { begun: false, .. } if work.fenced => Some(host),
         HostStage::Quarantined { .. }
         | HostStage::Waiting

@@ -164,7 +164,7 @@ impl Engine {
         }
         let phase = session.before_failure.unwrap_or(Phase::Maintenance);
         self.record(id, Body::Continued { phase });
-        for (host, work) in &session.hosts {
+        for (host, work) in session.hosts.iter() {
             let HostStage::Quarantined { begun, .. } = &work.stage else { continue };
             let runs = session.work.get(&Target::Host(host.clone()));
             let finished = runs.is_some_and(|runs| runs.iter().all(|run| run.report.is_some()));

@@ -81,7 +81,7 @@ impl Engine {
             .sessions
             .values()
             .filter(|session| session.is_running())
-            .flat_map(|session| session.hosts_in(&HostStage::Fenced))
+            .flat_map(|session| session.hosts.in_stage(HostStage::Fenced.name()).map(|(host, _)| host))
             .cloned()
             .collect();
         self.reader.watched.retain(|host, _| emptying.contains(host));

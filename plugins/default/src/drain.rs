@@ -21,6 +21,9 @@ pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
     if leaving.is_empty() {
         return restless(turn, host, "instances on their way from or to it to come to rest");
     }
+    if leaving.iter().all(|instance| instance.busy) {
+        return Err(turn.look_again(format!("{} instances to leave {}", leaving.len(), host.id)));
+    }
     let agreed = owners_agree(turn, host, &leaving)?;
     let places = places(turn, host, &leaving)?;
     move_all(turn, host, &leaving, &agreed, &places)

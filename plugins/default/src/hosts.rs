@@ -6,44 +6,31 @@ use fenix_sdk::workflow::{Candidate, HostInfo, Readiness, WorkState};
 use crate::turn::{Step, Turn};
 use crate::{drain, room};
 
-/// Candidates that one decision looks at: those that are down stand in front of the others.
-const LOOK_AT: u32 = 16;
-
 /// Seconds that a host may be down before it is left out: longer than a restart that somebody else began.
 const DOWN_LIMIT: u32 = 900;
 
 /// Takes the next host, or ends the round of hosts.
 pub(crate) fn next(turn: &mut Turn<'_>) -> Step {
-    let candidates = turn.view.candidates(LOOK_AT);
-    if candidates.is_empty() {
-        let end = Decision::Enter(Phase::MaintenanceComplete);
-        if let Err(refusal) = turn.view.check(&end) {
-            return Err(turn.look_again(format!("every host to be finished with: {}", refusal.why)));
-        }
-        turn.plan.enter(Phase::MaintenanceComplete, "every host is finished with");
-        return Err(turn.wait("the end"));
+    let Some(candidate) = turn.view.candidates(1).into_iter().next() else { return end(turn) };
+    match candidate.readiness {
+        Readiness::Ready | Readiness::CanEmpty => take(turn, &candidate),
+        Readiness::Blocked if is_up(turn, &candidate.host) => room::make(turn, &candidate.why),
+        // Those that are down stand behind all others: nothing else is left.
+        Readiness::Blocked => wait_for_host(turn, &candidate.host),
     }
-    let mut down = None;
-    let mut no_room = None;
-    for candidate in candidates {
-        let up = turn.view.host(&candidate.host).is_some_and(|host| host.up);
-        if !up {
-            down.get_or_insert(candidate.host);
-            continue;
-        }
-        turn.forget(&format!("down:{}", candidate.host));
-        match candidate.readiness {
-            Readiness::Ready | Readiness::CanEmpty => return take(turn, &candidate),
-            Readiness::Blocked => {
-                no_room.get_or_insert(candidate.why);
-            }
-        }
+}
+
+fn is_up(turn: &Turn<'_>, host: &str) -> bool {
+    turn.view.host(host).is_some_and(|host| host.up)
+}
+
+fn end(turn: &mut Turn<'_>) -> Step {
+    let end = Decision::Enter(Phase::MaintenanceComplete);
+    if let Err(refusal) = turn.view.check(&end) {
+        return Err(turn.look_again(format!("every host to be finished with: {}", refusal.why)));
     }
-    match (down, no_room) {
-        (_, Some(why)) => room::make(turn, &why),
-        (Some(host), None) => wait_for_host(turn, &host),
-        (None, None) => Err(turn.look_again("a host that can be next")),
-    }
+    turn.plan.enter(Phase::MaintenanceComplete, "every host is finished with");
+    Err(turn.wait("the end"))
 }
 
 /// Every host that is left is down: waits for it, but not for ever.
@@ -64,6 +51,7 @@ fn take(turn: &mut Turn<'_>, candidate: &Candidate) -> Step {
             Some(_) | None => turn.look_again(on),
         });
     }
+    turn.forget(&format!("down:{}", candidate.host));
     let (phase, reason) = match candidate.readiness {
         Readiness::Ready => (Phase::StartMaintenance, "no instance is on it"),
         Readiness::CanEmpty | Readiness::Blocked => (emptying(turn), "everything on it fits elsewhere"),

@@ -225,10 +225,10 @@ fn without_room_managers_are_asked_to_scale_in_round_after_round() {
 #[test]
 fn a_host_that_is_down_waits_behind_the_others_and_is_left_out_at_last() {
     let mut view = scene();
-    view.candidates = vec![candidate("a", Readiness::CanEmpty), candidate("b", Readiness::Ready)];
+    view.candidates = vec![candidate("b", Readiness::Ready), candidate("a", Readiness::Blocked)];
     view.hosts[0].up = false;
     check(&view, &[Decision::Enter(Phase::StartMaintenance), Decision::Fence("b".to_owned())]);
-    view.candidates.pop();
+    view.candidates.remove(0);
     check(&view, &[]);
     view.notes.insert("down:a".to_owned(), "50".to_owned());
     check(&view, &[Decision::Quarantine("a".to_owned())]);

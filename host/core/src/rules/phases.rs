@@ -43,12 +43,17 @@ fn rank(phase: Phase) -> u8 {
 
 /// R7: every host is given back, or quarantined with a reason.
 pub(super) fn hosts_finished(session: &Session) -> Result<(), Refusal> {
-    let unfinished = session.hosts.iter().find(|(_, work)| match work.stage {
-        HostStage::Maintained => false,
+    let in_turn = [HostStage::Waiting, HostStage::Fenced, HostStage::Working, HostStage::Worked];
+    let in_turn = in_turn.iter().flat_map(|stage| session.hosts.in_stage(stage.name()));
+    let left_out = session.hosts.in_stage("quarantined").filter(|(_, work)| match work.stage {
         HostStage::Quarantined { begun, .. } => !begun && work.fenced,
-        HostStage::Waiting | HostStage::Fenced | HostStage::Working | HostStage::Worked => true,
+        HostStage::Waiting
+        | HostStage::Fenced
+        | HostStage::Working
+        | HostStage::Worked
+        | HostStage::Maintained => false,
     });
-    match unfinished {
+    match in_turn.chain(left_out).next() {
         None => Ok(()),
         Some((host, work)) => Err(Rule::R7.refuses(format!("host {host} is {}", work.stage.name()))),
     }

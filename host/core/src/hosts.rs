@@ -1,0 +1,61 @@
+//! A session's hosts, with the indexes that keep a decision as cheap for a thousand hosts as for ten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+
+use crate::id::HostId;
+use crate::session::{HostStage, HostWork};
+
+/// A session's hosts. Reads like the map that it holds; changes only by [`Hosts::set`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    all: BTreeMap<HostId, HostWork>,
+    by_stage: BTreeMap<&'static str, BTreeSet<HostId>>,
+    /// Kept out of service by this session, in turn to be worked on.
+    out: BTreeSet<HostId>,
+}
+
+impl Hosts {
+    /// Takes over how a host stands.
+    pub fn set(&mut self, host: HostId, work: HostWork) {
+        if let Some(old) = self.all.get(&host)
+            && let Some(there) = self.by_stage.get_mut(old.stage.name())
+        {
+            there.remove(&host);
+            if there.is_empty() {
+                self.by_stage.remove(old.stage.name());
+            }
+        }
+        self.by_stage.entry(work.stage.name()).or_default().insert(host.clone());
+        // A host that was left out for good takes no turn any more: it does not count.
+        let in_turn = work.fenced && !matches!(work.stage, HostStage::Quarantined { begun: true, .. });
+        match in_turn {
+            true => self.out.insert(host.clone()),
+            false => self.out.remove(&host),
+        };
+        self.all.insert(host, work);
+    }
+
+    /// Hosts in a stage of that name ([`HostStage::name`]).
+    pub fn in_stage(&self, stage: &str) -> impl Iterator<Item = (&HostId, &HostWork)> {
+        let there = self.by_stage.get(stage).into_iter().flatten();
+        there.filter_map(|host| self.all.get_key_value(host))
+    }
+
+    /// How many hosts are in a stage of that name.
+    pub fn count(&self, stage: &str) -> usize {
+        self.by_stage.get(stage).map_or(0, BTreeSet::len)
+    }
+
+    /// Hosts that the session keeps out of service to work on them in their turn.
+    pub fn out(&self) -> impl Iterator<Item = &HostId> {
+        self.out.iter()
+    }
+}
+
+impl Deref for Hosts {
+    type Target = BTreeMap<HostId, HostWork>;
+    fn deref(&self) -> &Self::Target {
+        &self.all
+    }
+}
