@@ -1,7 +1,7 @@
 //! Hosts in their turn: which is next, the work on it, and giving it back.
 
-use fenix_sdk::types::{Decision, HostStage, Phase, Policy, Subject, Target};
-use fenix_sdk::workflow::{Candidate, HostInfo, Readiness, WorkState};
+use fenix_sdk::types::{Decision, HostKind, HostStage, Phase, Policy, Subject, Target};
+use fenix_sdk::workflow::{Candidate, HostInfo, PAGE, Readiness, WorkState};
 
 use crate::turn::{Step, Turn};
 use crate::{drain, room};
@@ -11,13 +11,29 @@ const DOWN_LIMIT: u32 = 900;
 
 /// Takes the next host, or ends the round of hosts.
 pub(crate) fn next(turn: &mut Turn<'_>) -> Step {
-    let Some(candidate) = turn.view.candidates(1).into_iter().next() else { return end(turn) };
+    let Some(candidate) = best(turn) else { return end(turn) };
     match candidate.readiness {
         Readiness::Ready | Readiness::CanEmpty => take(turn, &candidate),
         Readiness::Blocked if is_up(turn, &candidate.host) => room::make(turn, &candidate.why),
         // Those that are down stand behind all others: nothing else is left.
         Readiness::Blocked => wait_for_host(turn, &candidate.host),
     }
+}
+
+/// The host whose turn it is. Before START that is a compute, empty or to be emptied: everything that is in the way
+/// of the first one shows before anything is touched. After that controllers and empty computes come first.
+fn best(turn: &Turn<'_>) -> Option<Candidate> {
+    let before_start =
+        matches!(turn.session.phase, Phase::Maintenance | Phase::ScaleIn | Phase::PrepareMaintenance);
+    if !before_start || turn.session.maintained > 0 {
+        return turn.view.candidates(1).into_iter().next();
+    }
+    let is_compute = |candidate: &Candidate| {
+        turn.view.host(&candidate.host).is_some_and(|host| host.kind == HostKind::Compute)
+    };
+    let mut all = turn.view.candidates(PAGE);
+    let first = all.iter().position(is_compute).unwrap_or(0);
+    (!all.is_empty()).then(|| all.swap_remove(first))
 }
 
 fn is_up(turn: &Turn<'_>, host: &str) -> bool {

@@ -197,6 +197,17 @@ fn an_empty_host_is_worked_on_and_a_full_one_is_emptied() {
 }
 
 #[test]
+fn a_compute_comes_first_until_the_start_and_controllers_after_it() {
+    let mut view = scene();
+    let controller = HostInfo { kind: HostKind::Controller, ..host("c", HostStage::Waiting, 0) };
+    view.hosts.push(controller);
+    view.candidates = vec![candidate("c", Readiness::Ready), candidate("a", Readiness::CanEmpty)];
+    check(&view, &[Decision::Enter(Phase::PrepareMaintenance), Decision::Fence("a".to_owned())]);
+    view.session.phase = Phase::StartMaintenance;
+    check(&view, &[Decision::Enter(Phase::StartMaintenance), Decision::Fence("c".to_owned())]);
+}
+
+#[test]
 fn without_room_managers_are_asked_to_scale_in_round_after_round() {
     let mut view = scene();
     view.candidates = vec![candidate("a", Readiness::Blocked)];
