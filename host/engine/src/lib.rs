@@ -136,6 +136,7 @@ impl Engine {
             Event::Tick => {}
         }
         self.run_timers();
+        self.expire_messages();
         self.decide_woken(workflows);
         self.close_sessions();
         self.deliver_messages();

@@ -30,9 +30,8 @@ impl Attempts {
 }
 
 impl Engine {
-    /// Sends the first waiting message of each subscriber, if it is due; drops those that are too old.
+    /// Sends the first waiting message of each subscriber, if it is due.
     pub(crate) fn deliver_messages(&mut self) {
-        self.expire_messages();
         for (session, message) in self.first_messages() {
             let key = (session.clone(), message.id);
             let attempts = self.attempts.entry(key).or_default();
@@ -77,7 +76,8 @@ impl Engine {
         self.first_messages().iter().filter_map(due).min()
     }
 
-    fn expire_messages(&mut self) {
+    /// Drops what is too old; closings may wait for that.
+    pub(crate) fn expire_messages(&mut self) {
         let mut too_old: Vec<(SessionId, MessageId)> = Vec::new();
         for session in self.state.sessions.values() {
             let old = |message: &&Message| self.valid_until(&session.id, message) <= self.now;
