@@ -1,0 +1,15 @@
+//! The engine by itself: a scripted workflow, a journal in memory, a cloud whose truth the test writes.
+
+#![expect(clippy::unwrap_used, reason = "a test says so by failing")]
+
+mod closings;
+mod cloud;
+mod commands;
+mod deciding;
+mod harness;
+mod moves;
+mod observing;
+mod outbox;
+mod replies;
+mod services;
+mod work;
