@@ -22,7 +22,7 @@ test: deps
 	$(CARGO) test --locked --manifest-path plugins/Cargo.toml
 
 bench: deps
-	$(CARGO) run --locked --release --package fenix-sim --example bench
+	$(CARGO) run --locked --release --package fenix-tests --example bench
 
 lint: deps
 	$(CARGO) fmt --all --check
