@@ -1,0 +1,225 @@
+//! What `fenix serve` is told: a file, and flags that go before it.
+//!
+//! Read in two stages: [`Settings`] is what is written, in the file or as flags; [`Config`] is what it means, with
+//! every default filled in.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use fenix_core::policy::Terms;
+use serde::Deserialize;
+
+use crate::receivers::Receivers;
+use crate::wire::terms::TermsText;
+
+/// The port of every known deployment of the earlier Fenix.
+pub const DEFAULT_PORT: u16 = 12347;
+
+/// The port on which `fenix cloud sim` listens if nothing else is said.
+pub const DEFAULT_CLOUD_PORT: u16 = 12390;
+
+/// The file that is read if no other is named, and it is there.
+pub const DEFAULT_FILE: &str = "fenix.toml";
+
+/// The data directory if no other is named.
+pub const DEFAULT_DATA_DIR: &str = "fenix-data";
+
+/// Largest configuration file in bytes: some hundred times what one needs.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// A loopback address.
+pub const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// What is written, in `fenix.toml` or as flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address to listen on; this machine only. Port 0 takes a free one [default: 127.0.0.1:12347]
+    #[arg(long, value_name = "ADDRESS", env = "FENIX_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Address under which managers reach this server, for the URLs in events [default: http://LISTEN]
+    #[arg(long, value_name = "URL", env = "FENIX_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Directory of the journal, made if it is not there [default: fenix-data]
+    #[arg(long, value_name = "DIR", env = "FENIX_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the simulated cloud [default: 127.0.0.1:12390]
+    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD")]
+    pub cloud: Option<SocketAddr>,
+    /// Folder with plug-ins beside those that come with Fenix: every *.wasm file in it
+    #[arg(long, value_name = "DIR", env = "FENIX_PLUGIN_DIR")]
+    pub plugin_dir: Option<PathBuf>,
+    /// Host to which messages may be sent beside this machine; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub deliver_to: Vec<String>,
+    /// The terms of a session that says nothing about them. Only in the file.
+    #[arg(skip)]
+    pub terms: TermsText,
+}
+
+/// What it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Address under which managers reach this server; `None` = the one listened on.
+    pub public_url: Option<String>,
+    /// Directory of the journal.
+    pub data_dir: PathBuf,
+    /// Address of the simulated cloud.
+    pub cloud: SocketAddr,
+    /// Folder with further plug-ins.
+    pub plugin_dir: Option<PathBuf>,
+    /// Where messages may be sent.
+    pub receivers: Receivers,
+    /// The terms of a session that says nothing about them.
+    pub terms: Terms,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is too large to be one.
+    #[error("{path} is larger than {MAX_FILE} bytes, so it is no configuration")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not understood.
+    #[error("{path} cannot be understood: {why}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why not.
+        why: String,
+    },
+    /// A term is out of range.
+    #[error("{0}")]
+    Terms(String),
+    /// A default would skip asking.
+    #[error(
+        "a policy is `force`, which is never a default: name it in the sessions that need it, one by one"
+    )]
+    Force,
+}
+
+/// Reads a file; without one, [`DEFAULT_FILE`] if it is there.
+///
+/// # Errors
+/// It cannot be read or understood; a named one that is not there is an error too.
+pub fn read_file(named: Option<&Path>) -> Result<Settings, ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    if named.is_none() && !path.exists() {
+        return Ok(Settings::default());
+    }
+    let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    parse(&text).map_err(|why| ConfigError::Parse { path: path.to_owned(), why })
+}
+
+fn parse(text: &str) -> Result<Settings, String> {
+    toml::from_str(text).map_err(|error| error.to_string())
+}
+
+impl Settings {
+    /// These settings where they say something, else `other`'s.
+    #[must_use]
+    pub fn or(self, other: Settings) -> Settings {
+        let deliver_to = if self.deliver_to.is_empty() { other.deliver_to } else { self.deliver_to };
+        Settings {
+            listen: self.listen.or(other.listen),
+            public_url: self.public_url.or(other.public_url),
+            data_dir: self.data_dir.or(other.data_dir),
+            cloud: self.cloud.or(other.cloud),
+            plugin_dir: self.plugin_dir.or(other.plugin_dir),
+            deliver_to,
+            terms: if self.terms == TermsText::default() { other.terms } else { self.terms },
+        }
+    }
+
+    /// What they mean.
+    ///
+    /// # Errors
+    /// A term is out of range, or forces.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        if self.terms.policies.forces() {
+            return Err(ConfigError::Force);
+        }
+        Ok(Config {
+            listen: self.listen.unwrap_or(loopback(DEFAULT_PORT)),
+            public_url: self.public_url,
+            data_dir: self.data_dir.unwrap_or(DEFAULT_DATA_DIR.into()),
+            cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
+            plugin_dir: self.plugin_dir,
+            receivers: Receivers::new(self.deliver_to),
+            terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fenix_core::policy::Policy;
+    use fenix_core::time::Millis;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let config = parse("").unwrap().resolve().unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:12347");
+        assert_eq!(config.terms, Terms::default());
+    }
+
+    #[test]
+    fn flags_go_before_the_file() {
+        let file = parse(
+            r#"
+            listen = "127.0.0.1:1"
+            data_dir = "/var/lib/fenix"
+            deliver_to = ["manager.example"]
+            [terms]
+            maintenance_reply = 20
+            policies = { silence = "skip" }
+            "#,
+        )
+        .unwrap();
+        let flags = Settings { listen: Some(loopback(2)), ..Settings::default() };
+        let config = flags.or(file).resolve().unwrap();
+        assert_eq!(config.listen, loopback(2));
+        assert_eq!(config.data_dir, Path::new("/var/lib/fenix"));
+        assert_eq!(config.terms.maintenance_reply, Millis::from_secs(20));
+        assert_eq!(config.terms.policies.silence, Policy::Skip);
+        assert!(config.receivers.check("http://manager.example/").is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |text: &str, expected: &str| {
+            let error = match parse(text) {
+                Err(error) => error,
+                Ok(settings) => settings.resolve().expect_err(expected).to_string(),
+            };
+            assert!(error.contains(expected), "{error}");
+        };
+        check("listne = \"127.0.0.1:1\"", "unknown field `listne`");
+        check("listen = \"localhost\"", "invalid socket address");
+        check("[terms]\nrounds = 0", "terms.rounds is 0");
+        check("[terms.policies]\nnack = \"force\"", "never a default");
+        check("[terms.policies]\nnack = \"maybe\"", "unknown variant `maybe`");
+    }
+}

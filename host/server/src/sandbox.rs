@@ -1,0 +1,211 @@
+//! The plug-ins: those that come with Fenix, those of the configured folder, and those that sessions are pinned to.
+//!
+//! Every component that is attached is kept in the data directory under its digest, so that a session goes on with
+//! the plug-ins that it began with after Fenix was upgraded or the folder changed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fenix_cloud::Cloud;
+use fenix_core::id::Digest;
+use fenix_core::state::State;
+use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
+use fenix_wasm::{ActionRunner, Capabilities, Kind, Level, PluginInfo, Plugins, limits};
+use tokio::runtime::Handle;
+
+use crate::plugins::Catalogue;
+use crate::shell::hands::ActionPort;
+
+/// Most plug-ins in the configured folder.
+const MAX_PLUGINS: usize = 256;
+
+/// The folder in the data directory with every component that was ever attached, by digest.
+const KEPT: &str = "plugins";
+
+/// The folder in the data directory with compiled components; it may be removed at any time.
+const COMPILED: &str = "compiled";
+
+/// Why the plug-ins cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The sandbox cannot be set up.
+    #[error("the sandbox cannot be set up")]
+    SetUp(#[from] fenix_wasm::SetUpError),
+    /// A folder or file cannot be used.
+    #[error("cannot use {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A plug-in is refused.
+    #[error("plug-in {path} is refused")]
+    Refused {
+        /// Where it came from.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: fenix_wasm::AttachError,
+    },
+    /// The folder has too many.
+    #[error("{path} holds more than {MAX_PLUGINS} plug-ins")]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// All plug-ins, ready to run.
+pub struct Sandbox {
+    /// Those that sessions may name.
+    pub catalogue: Catalogue,
+    /// All of them, by digest.
+    pub plugins: Plugins,
+}
+
+impl Sandbox {
+    /// Attaches everything. `state` tells which digests open sessions are pinned to.
+    ///
+    /// A pinned component that cannot be attached any more is left out with a warning: its sessions say so.
+    ///
+    /// # Errors
+    /// The sandbox cannot be set up, or a plug-in of the configured folder is refused.
+    pub fn open(data_dir: &Path, folder: Option<&Path>, state: &State) -> Result<Sandbox, SandboxError> {
+        let kept = data_dir.join(KEPT);
+        std::fs::create_dir_all(&kept).map_err(io(&kept))?;
+        let plugins = Plugins::new(Some(&data_dir.join(COMPILED)))?;
+        for digest in pinned(state) {
+            attach_kept(&plugins, &kept, &digest);
+        }
+        let mut named: Vec<PluginInfo> = Vec::new();
+        for shipped in fenix_shipped::SHIPPED {
+            named.push(attach(&plugins, &kept, Path::new(shipped.name), shipped.bytes)?);
+        }
+        for path in folder.map_or(Ok(Vec::new()), components)? {
+            let bytes = std::fs::read(&path).map_err(io(&path))?;
+            named.push(attach(&plugins, &kept, &path, &bytes)?);
+        }
+        let of_kind = |kind: Kind| named.iter().filter(move |info| info.kind == kind).map(PluginInfo::pin);
+        let catalogue = Catalogue::new(of_kind(Kind::Workflow), of_kind(Kind::Action));
+        Ok(Sandbox { catalogue, plugins })
+    }
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> SandboxError {
+    let path = path.to_owned();
+    move |source| SandboxError::Io { path, source }
+}
+
+/// The digests that open sessions need.
+fn pinned(state: &State) -> BTreeSet<Digest> {
+    let plans = state.sessions.values().map(|session| &session.plan);
+    plans
+        .flat_map(|plan| {
+            std::iter::once(&plan.workflow).chain(plan.actions.iter().map(|action| &action.plugin))
+        })
+        .map(|pin| pin.digest.clone())
+        .collect()
+}
+
+fn attach_kept(plugins: &Plugins, kept: &Path, digest: &Digest) {
+    let path = kept.join(format!("{digest}.wasm"));
+    let attached = std::fs::read(&path)
+        .map_err(|error| error.to_string())
+        .and_then(|bytes| plugins.attach(&bytes).map_err(|error| error.to_string()));
+    match attached {
+        Ok(info) if info.digest == *digest => {}
+        Ok(_) => {
+            tracing::warn!(path = %path.display(), "a kept plug-in has another digest than its name says")
+        }
+        Err(why) => tracing::warn!(%digest, %why, "a plug-in that sessions are pinned to cannot be attached"),
+    }
+}
+
+/// Attaches a component, and keeps it under its digest before a session can be pinned to it.
+fn attach(plugins: &Plugins, kept: &Path, from: &Path, bytes: &[u8]) -> Result<PluginInfo, SandboxError> {
+    let info =
+        plugins.attach(bytes).map_err(|source| SandboxError::Refused { path: from.to_owned(), source })?;
+    let path = kept.join(format!("{}.wasm", info.digest));
+    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
+        return Ok(info);
+    }
+    let partial = path.with_extension("part");
+    let write = || {
+        use std::io::Write;
+        let mut file = std::fs::File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, &path)?;
+        std::fs::File::open(kept)?.sync_all()
+    };
+    write().map_err(io(&path))?;
+    Ok(info)
+}
+
+/// The components in a folder, by name.
+fn components(folder: &Path) -> Result<Vec<PathBuf>, SandboxError> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io(folder))? {
+        let path = entry.map_err(io(folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            let size = std::fs::metadata(&path).map_err(io(&path))?.len();
+            if size > limits::COMPONENT_BYTES as u64 {
+                let source =
+                    fenix_wasm::AttachError::TooLarge { bytes: usize::try_from(size).unwrap_or(usize::MAX) };
+                return Err(SandboxError::Refused { path, source });
+            }
+            paths.push(path);
+        }
+        if paths.len() > MAX_PLUGINS {
+            return Err(SandboxError::TooMany { path: folder.to_owned() });
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Actions with the cloud as their capability.
+pub struct Actions {
+    runner: ActionRunner,
+    cloud: Arc<dyn Cloud>,
+    runtime: Handle,
+}
+
+impl Actions {
+    /// Actions of a registry on this cloud. Their calls wait on `runtime`.
+    pub fn new(plugins: &Plugins, cloud: Arc<dyn Cloud>, runtime: Handle) -> Actions {
+        Actions { runner: ActionRunner::new(plugins), cloud, runtime }
+    }
+}
+
+impl ActionPort for Actions {
+    fn run(&self, assignment: &Assignment) -> Result<Progress, ActionError> {
+        let mut lent = Lent { actions: self, key: &assignment.key };
+        self.runner.run(assignment, &mut lent)
+    }
+}
+
+/// What is lent to an action for one call.
+struct Lent<'a> {
+    actions: &'a Actions,
+    key: &'a str,
+}
+
+impl Capabilities for Lent<'_> {
+    fn cloud(&mut self, call: CloudCall) -> Result<CloudReply, CloudError> {
+        self.actions.runtime.block_on(self.actions.cloud.call(&call))
+    }
+
+    fn log(&mut self, level: Level, line: &str) {
+        let key = self.key;
+        match level {
+            Level::Debug => tracing::debug!(target: "fenix::action", key, "{line}"),
+            Level::Info => tracing::info!(target: "fenix::action", key, "{line}"),
+            Level::Warn => tracing::warn!(target: "fenix::action", key, "{line}"),
+            Level::Error => tracing::error!(target: "fenix::action", key, "{line}"),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Delivers messages: one POST in the form of an Aodh alarm per attempt.
+//!
+//! Receivers are other people's servers. They get a time limit, what they answer is read only as far as needed,
+//! redirects are not followed, and no proxy stands between.
+
+use std::time::Duration;
+
+use fenix_engine::event::{DeliveryError, Envelope};
+use reqwest::header::{CONTENT_TYPE, HeaderName};
+use reqwest::{Client, Response, StatusCode};
+
+use crate::receivers::Receivers;
+use crate::wire::aodh;
+use crate::wire::payload::Base;
+
+/// Time to connect: longer means that nobody is there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time that a receiver may take for one message. Managers of the earlier Fenix do their work, scaling included,
+/// before they answer the request that told them of it; cut off, they would be told twice.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Bytes of a refusal that are kept for people.
+const MAX_REFUSAL: usize = 200;
+
+/// Idle connections kept per receiver: messages to one receiver go one after the other.
+const MAX_IDLE: usize = 1;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// Delivers messages.
+#[derive(Debug)]
+pub struct Courier {
+    client: Client,
+    base: Base,
+    receivers: Receivers,
+}
+
+impl Courier {
+    /// A courier whose messages name `base` as the address to answer to, and that goes only to `receivers`.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn new(base: Base, receivers: Receivers) -> Result<Courier, reqwest::Error> {
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .build()?;
+        Ok(Courier { client, base, receivers })
+    }
+
+    /// One attempt.
+    ///
+    /// # Errors
+    /// `Rejected` if trying again makes no sense: a 3xx or 4xx other than 408 and 429, or an address that may not
+    /// be called any more. `Unreachable` for the rest.
+    pub(crate) async fn deliver(&self, envelope: &Envelope) -> Result<(), DeliveryError> {
+        let url = &envelope.subscription.url;
+        self.receivers.check(url).map_err(DeliveryError::Rejected)?;
+        let id = aodh::message_uuid(&envelope.session, envelope.message.id);
+        let body = aodh::body(&self.base, envelope).to_string();
+        let request = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(REQUEST_ID, format!("req-{id}"))
+            .body(body);
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let text = format!("{status}{}", beginning(response).await);
+        if is_final(status) {
+            Err(DeliveryError::Rejected(text))
+        } else {
+            Err(DeliveryError::Unreachable(text))
+        }
+    }
+}
+
+fn is_final(status: StatusCode) -> bool {
+    let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    (status.is_redirection() || status.is_client_error()) && !again
+}
+
+/// What went wrong, without the address: the subscription names it.
+fn unreachable(error: &reqwest::Error) -> DeliveryError {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let root = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+    let text = match (error.is_timeout(), error.is_connect()) {
+        (true, true) => format!("no connection within {} s", CONNECT_WITHIN.as_secs()),
+        (true, false) => format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+        (false, _) => root,
+    };
+    DeliveryError::Unreachable(text)
+}
+
+/// The beginning of a refusal's body, fit for a log: ` ` and the text, or nothing.
+async fn beginning(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_REFUSAL {
+        match response.chunk().await {
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk[..chunk.len().min(MAX_REFUSAL - bytes.len())]),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let text: String =
+        String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = text.trim();
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}

@@ -1,0 +1,110 @@
+//! What the engine orders, carried out: each order on its own, its result brought back as an event.
+//!
+//! Nothing here repeats anything. An order whose result gets lost is looked after by the engine, which looks before
+//! it acts again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fenix_cloud::Cloud;
+use fenix_engine::event::{CALL_LIMIT_SECS, CallId, Envelope, Event, Order};
+use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, Progress};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::courier::Courier;
+use super::desk::Desk;
+
+/// Calls to the infrastructure at a time: a control plane answers some dozens in parallel without getting slower.
+const MAX_CALLS: usize = 32;
+
+/// Messages on their way at a time: each holds a connection, and a receiver may take its time.
+const MAX_DELIVERIES: usize = 256;
+
+/// Actions at work at a time; each holds a thread while it computes or calls.
+const MAX_ACTIONS: usize = 16;
+
+/// Runs action components.
+pub trait ActionPort: Send + Sync {
+    /// One call of an action; blocks until it returns, or is ended by its own limits.
+    ///
+    /// # Errors
+    /// The action failed, was ended, or cannot run.
+    fn run(&self, assignment: &Assignment) -> Result<Progress, ActionError>;
+}
+
+/// Carries orders out.
+pub struct Hands {
+    runtime: Handle,
+    desk: Desk,
+    cloud: Arc<dyn Cloud>,
+    actions: Arc<dyn ActionPort>,
+    courier: Arc<Courier>,
+    calls: Arc<Semaphore>,
+    deliveries: Arc<Semaphore>,
+    at_work: Arc<Semaphore>,
+}
+
+impl Hands {
+    /// Hands that bring their results back to `desk`.
+    pub fn new(
+        runtime: Handle,
+        desk: Desk,
+        cloud: Arc<dyn Cloud>,
+        actions: Arc<dyn ActionPort>,
+        courier: Courier,
+    ) -> Hands {
+        Hands {
+            runtime,
+            desk,
+            cloud,
+            actions,
+            courier: Arc::new(courier),
+            calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            deliveries: Arc::new(Semaphore::new(MAX_DELIVERIES)),
+            at_work: Arc::new(Semaphore::new(MAX_ACTIONS)),
+        }
+    }
+
+    /// Begins to carry an order out, and returns at once.
+    pub(crate) fn carry_out(&self, order: Order) {
+        match order {
+            Order::Call { id, call } => self.call(id, call),
+            Order::Deliver { id, envelope } => self.deliver(id, *envelope),
+            Order::RunAction { id, assignment } => self.run_action(id, *assignment),
+            // Answers are the writer's own.
+            Order::Answer { .. } => {}
+        }
+    }
+
+    fn call(&self, id: CallId, call: CloudCall) {
+        let (desk, cloud, calls) = (self.desk.clone(), self.cloud.clone(), self.calls.clone());
+        self.runtime.spawn(async move {
+            let _permit = calls.acquire_owned().await;
+            let limit = Duration::from_secs(CALL_LIMIT_SECS);
+            let result = tokio::time::timeout(limit, cloud.call(&call)).await.unwrap_or_else(|_elapsed| {
+                Err(CloudError::Unclear(format!("nothing within {CALL_LIMIT_SECS} s")))
+            });
+            desk.bring_back(Event::CloudReturned(id, result)).await;
+        });
+    }
+
+    fn deliver(&self, id: CallId, envelope: Envelope) {
+        let (desk, courier, deliveries) = (self.desk.clone(), self.courier.clone(), self.deliveries.clone());
+        self.runtime.spawn(async move {
+            let _permit = deliveries.acquire_owned().await;
+            let result = courier.deliver(&envelope).await;
+            desk.bring_back(Event::Delivered(id, result)).await;
+        });
+    }
+
+    fn run_action(&self, id: CallId, assignment: Assignment) {
+        let (desk, actions, at_work) = (self.desk.clone(), self.actions.clone(), self.at_work.clone());
+        self.runtime.spawn(async move {
+            let _permit = at_work.acquire_owned().await;
+            let run = tokio::task::spawn_blocking(move || actions.run(&assignment));
+            let result = run.await.unwrap_or_else(|fault| Err(ActionError::Trapped(fault.to_string())));
+            desk.bring_back(Event::ActionReturned(id, result)).await;
+        });
+    }
+}

@@ -1,0 +1,11 @@
+//! The engine under a real clock: one writer, everything else around it.
+//!
+//! [`writer`] is the only place where the engine and its journal live, on a thread of their own. [`desk`] is how
+//! everybody else meets it. What the engine orders is carried out by [`hands`]: calls to the infrastructure, work
+//! of actions, and messages, which [`courier`] delivers. [`clock`] tells the time.
+
+pub mod clock;
+pub mod courier;
+pub mod desk;
+pub mod hands;
+pub mod writer;
