@@ -1,0 +1,111 @@
+//! The administrator's calls: start, look at, let go on, hold and delete sessions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use fenix_core::blocker;
+use fenix_core::id::SessionId;
+use fenix_core::session::Session;
+use fenix_engine::command::Command;
+use serde_json::{Map, Value, json};
+
+use super::body::{Ids, object, optional_object};
+use super::error::ApiError;
+use super::{Api, views};
+use crate::wire;
+
+type Reply = Result<Json<Value>, ApiError>;
+
+/// The session of that id in the last state.
+pub(super) fn find(api: &Api, id: &str) -> Result<Arc<Session>, ApiError> {
+    let session = api.desk.state().sessions.get(&SessionId::from(id)).cloned();
+    session.ok_or_else(|| {
+        let shown: String = id.chars().take(64).collect();
+        ApiError::not_found(format!("no session {shown}"))
+            .hint("`fenix session list` shows those that there are")
+    })
+}
+
+/// `POST /v1/maintenance`
+pub(super) async fn start(State(api): State<Arc<Api>>, body: Body) -> Reply {
+    let body = object(body).await?;
+    let wanted = wire::session::read(&body, &api.catalogue, &api.defaults)?;
+    let id = SessionId::from(uuid::Uuid::new_v4().to_string());
+    let command = Command::Open { id: id.clone(), plan: Box::new(wanted.plan), hosts: wanted.hosts };
+    api.desk.command(command).await?;
+    let mut reply = json!({ "session_id": id.as_str() });
+    if !wanted.warnings.is_empty() {
+        reply["warnings"] = json!(wanted.warnings);
+    }
+    Ok(Json(reply))
+}
+
+/// `GET /v1/maintenance`: under both names that the list ever had.
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
+    let state = api.desk.state();
+    let ids: Vec<&str> = state.sessions.keys().map(SessionId::as_str).collect();
+    let summaries: Vec<Value> = state.sessions.values().map(|session| views::summary(session)).collect();
+    Json(json!({ "sessions": ids, "session_id": ids, "summaries": summaries }))
+}
+
+/// `GET /v1/maintenance/{session}`
+pub(super) async fn show(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    Ok(Json(views::summary(&*find(&api, &id)?)))
+}
+
+/// `GET /v1/maintenance/{session}/detail`
+pub(super) async fn detail(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    let session = find(&api, &id)?;
+    Ok(Json(views::detail(&api.desk.state().inventory, &session)))
+}
+
+/// `GET /v1/maintenance/{session}/decisions`
+pub(super) async fn decisions(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    Ok(Json(views::decisions(&*find(&api, &id)?)))
+}
+
+/// `GET /v1/maintenance/{session}/blockers`
+pub(super) async fn blockers(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    let session = find(&api, &id)?;
+    let now = api.clock.now();
+    let blockers = blocker::blockers(&api.desk.state(), &session.id, now);
+    let blockers: Vec<Value> = blockers.iter().map(|blocker| views::blocker(blocker, now)).collect();
+    Ok(Json(json!({ "session_id": session.id.as_str(), "blockers": blockers })))
+}
+
+/// `PUT /v1/maintenance/{session}`: let it go on, or with `"condition": "paused"` hold it.
+pub(super) async fn change(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
+    let body = optional_object(body).await?.unwrap_or_default();
+    let session = SessionId::from(&id);
+    let command = match wanted_condition(&body)? {
+        Wanted::Running => Command::Continue { session: session.clone() },
+        Wanted::Paused => Command::Pause { session: session.clone() },
+    };
+    api.desk.command(command).await?;
+    Ok(Json(json!({ "session_id": id, "maintenance": api.base.session(&session) })))
+}
+
+enum Wanted {
+    Running,
+    Paused,
+}
+
+fn wanted_condition(body: &Map<String, Value>) -> Result<Wanted, ApiError> {
+    if !matches!(body.get("state"), None | Some(Value::Null | Value::String(_))) {
+        return Err(ApiError::invalid("`state` must be a text"));
+    }
+    match body.get("condition") {
+        None | Some(Value::Null) => Ok(Wanted::Running),
+        Some(Value::String(word)) if word == "running" => Ok(Wanted::Running),
+        Some(Value::String(word)) if word == "paused" => Ok(Wanted::Paused),
+        Some(_) => Err(ApiError::invalid("`condition` must be \"running\" or \"paused\"")),
+    }
+}
+
+/// `DELETE /v1/maintenance/{session}`: answers at once; the session is listed as closing until it is safe.
+pub(super) async fn delete(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    api.desk.command(Command::Delete { session: SessionId::from(id) }).await?;
+    Ok(Json(json!({})))
+}

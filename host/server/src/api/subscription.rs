@@ -1,0 +1,160 @@
+//! Standing orders for messages: managers and other listeners register here what they want to hear, and where.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use fenix_core::id::{ProjectId, SubscriptionId};
+use fenix_core::message::Subscription;
+use fenix_engine::command::Command;
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::body::{Ids, object};
+use super::error::ApiError;
+use crate::receivers::Receivers;
+use crate::wire::payload::MAX_ID;
+
+type Reply = Result<Json<Value>, ApiError>;
+
+/// Most subscriptions: one per application manager, and a cloud has thousands of projects at most.
+const MAX_SUBSCRIPTIONS: usize = 10_000;
+
+/// Longest event type in bytes; the known ones have twenty letters.
+const MAX_EVENT_TYPE: usize = 64;
+
+/// Words that follow a session in a path, so that no project may be called so.
+const RESERVED: [&str; 4] = ["detail", "decisions", "blockers", "events"];
+
+/// `PUT /v1/subscription/{id}`
+pub(super) async fn put(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
+    let body = object(body).await?;
+    let subscription = read(&api.receivers, &id, &body).map_err(ApiError::invalid)?;
+    let state = api.desk.state();
+    if state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains_key(&subscription.id) {
+        return Err(ApiError::invalid(format!(
+            "there are {MAX_SUBSCRIPTIONS} subscriptions, which is the most"
+        ))
+        .hint("delete those of managers that are gone"));
+    }
+    let shown = view(&subscription);
+    api.desk.command(Command::Subscribe { subscription }).await?;
+    Ok(Json(shown))
+}
+
+fn read(receivers: &Receivers, id: &str, body: &Map<String, Value>) -> Result<Subscription, String> {
+    let text = |key: &str| match body.get(key) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        Some(_) => Err(format!("`{key}` must be a text that is not empty")),
+        None => Err(format!("`{key}` is missing")),
+    };
+    check_id("the subscription's id", id)?;
+    let project = text("project_id")?;
+    check_id("`project_id`", project)?;
+    if RESERVED.contains(&project) {
+        return Err(format!("`project_id` may not be {project:?}: the API has a page of that name"));
+    }
+    let event_type = body.get("event_type").map_or(Ok("maintenance.*"), |_| text("event_type"))?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
+    if event_type.len() > MAX_EVENT_TYPE || !event_type.chars().all(allowed) {
+        return Err("`event_type` must be like maintenance.scheduled or maintenance.*".into());
+    }
+    if event_type.matches('*').count() > 2 {
+        return Err("`event_type` may have two stars at most".into());
+    }
+    let url = text("url")?;
+    receivers.check(url)?;
+    Ok(Subscription {
+        id: SubscriptionId::from(id),
+        project: ProjectId::from(project),
+        event_type: event_type.to_owned(),
+        url: url.to_owned(),
+    })
+}
+
+/// Ids go into URLs and, as text, through Ceilometer.
+fn check_id(what: &str, id: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if id.is_empty() || id.len() > MAX_ID || !id.chars().all(allowed) || id.starts_with('.') {
+        return Err(format!("{what} must be 1 to {MAX_ID} letters, digits, dots, dashes and underscores"));
+    }
+    Ok(())
+}
+
+fn view(subscription: &Subscription) -> Value {
+    let Subscription { id, project, event_type, url } = subscription;
+    json!({ "id": id.as_str(), "project_id": project.as_str(), "event_type": event_type, "url": url })
+}
+
+/// `GET /v1/subscription`
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
+    let state = api.desk.state();
+    let all: Vec<Value> = state.subscriptions.values().map(view).collect();
+    Json(json!({ "subscriptions": all }))
+}
+
+/// `GET /v1/subscription/{id}`
+pub(super) async fn get(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    let state = api.desk.state();
+    let found = state.subscriptions.get(&SubscriptionId::from(&id)).map(view);
+    let shown: String = id.chars().take(MAX_ID).collect();
+    found.map(Json).ok_or_else(|| ApiError::not_found(format!("no subscription {shown}")))
+}
+
+/// `DELETE /v1/subscription/{id}`: an unknown one is gone already.
+pub(super) async fn delete(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    api.desk.command(Command::Unsubscribe { id: SubscriptionId::from(id) }).await?;
+    Ok(Json(json!({})))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: Value) -> Result<Subscription, String> {
+        let receivers = Receivers::new(["Manager.example".to_owned()]);
+        read(&receivers, "sub-1", body.as_object().unwrap())
+    }
+
+    fn with(key: &str, value: Value) -> Value {
+        let mut body = json!({"project_id": "p1", "event_type": "maintenance.scheduled",
+            "url": "http://127.0.0.1:12348/maintenance"});
+        body[key] = value;
+        body
+    }
+
+    #[test]
+    fn messages_go_to_this_machine_and_to_named_hosts() {
+        for url in [
+            "http://127.0.0.1:12348/maintenance",
+            "http://localhost:1",
+            "http://[::1]:9/x",
+            "http://manager.example/x",
+            "http://MANAGER.example:80",
+        ] {
+            assert!(check(with("url", json!(url))).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let refused = |key: &str, value: Value, expected: &str| {
+            let error = check(with(key, value)).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        };
+        refused("url", json!("http://169.254.169.254/latest"), "deliver_to");
+        refused("url", json!("http://127.0.0.1.example/"), "deliver_to");
+        refused("url", json!("https://127.0.0.1/"), "must begin with http://");
+        refused("url", json!("file:///etc/passwd"), "must begin with http://");
+        refused("url", json!("http://a:b@127.0.0.1/"), "no user or password");
+        refused("url", json!("nonsense"), "no URL");
+        refused("url", json!(format!("http://127.0.0.1/{}", "x".repeat(1024))), "longer than");
+        refused("url", json!(5), "`url` must be a text");
+        refused("project_id", json!("a/b"), "`project_id` must be 1 to 64");
+        refused("project_id", json!("detail"), "page of that name");
+        refused("project_id", json!("{x}"), "`project_id` must be");
+        refused("event_type", json!("***"), "two stars");
+        refused("event_type", json!("maintenance scheduled"), "like maintenance.scheduled");
+    }
+}
