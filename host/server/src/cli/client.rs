@@ -1,0 +1,101 @@
+//! The HTTP API from the caller's side.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
+
+use super::exit::{Failure, Kind};
+
+/// Longest wait for an answer: the server itself answers a command within 20 s, and a wait for news within 25 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(35);
+
+/// Time to connect to a server on this machine.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// Largest answer in bytes that is read: the details of 50,000 instances.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// A Fenix server.
+#[derive(Clone, Debug)]
+pub struct Fenix {
+    client: Client,
+    base: String,
+}
+
+impl Fenix {
+    /// The server at that address, like `http://127.0.0.1:12347`.
+    ///
+    /// # Errors
+    /// It is no address.
+    pub fn at(url: &str) -> Result<Fenix, Failure> {
+        let base = url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        let parsed =
+            Url::parse(&base).map_err(|error| Failure::usage(format!("{url:?} is no URL: {error}")))?;
+        if parsed.scheme() != "http" {
+            return Err(Failure::usage(format!("{url:?} must begin with http://")));
+        }
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            .build()
+            .map_err(|error| Failure::of(&error))?;
+        Ok(Fenix { client, base })
+    }
+
+    /// The server's address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Reads something.
+    ///
+    /// # Errors
+    /// See [`Fenix::call`].
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Makes one call. `path` is behind the server's address, or a whole URL as it stands in an event.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refused, with what it said.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let mut request = self.client.request(method, url);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if bytes.len() + chunk.len() > MAX_ANSWER {
+                return Err(Failure::failed(format!("the answer is larger than {MAX_ANSWER} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let message = answer["message"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned);
+        let mut failure = Failure::new(Kind::Refused, message);
+        failure.hints.extend(answer["error"]["hint"].as_str().map(ToOwned::to_owned));
+        Err(failure)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let base = &self.base;
+        if error.is_timeout() && !error.is_connect() {
+            let secs = ANSWER_WITHIN.as_secs();
+            return Failure::new(Kind::Unreachable, format!("{base} did not answer within {secs} s"));
+        }
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let root = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+        Failure::new(Kind::Unreachable, format!("cannot reach Fenix at {base}: {root}"))
+            .hint("start it with `fenix serve`, or name another address with --url or FENIX_URL")
+    }
+}

@@ -1,0 +1,81 @@
+//! The command line: one binary for the server, its administrators, and everything to try it out.
+//!
+//! Results go to standard output, everything about how it goes to standard error. For people there is text, for
+//! programs `--output json`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub mod client;
+pub mod cloud;
+pub mod exit;
+pub mod print;
+pub mod serve;
+pub mod session;
+pub mod text;
+mod watch;
+
+use exit::Failure;
+pub(crate) use watch::history_line;
+
+/// Rolling maintenance of an infrastructure, together with the applications that run on it.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// Form of the results
+    #[arg(long, value_enum, global = true, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed; 2 wrong usage; 3 the server or the cloud cannot be reached; \
+                          4 the server refused; 130 interrupted";
+
+/// Form of the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs: one JSON value, or one per line where results come one by one.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<serve::ServeArgs>),
+    /// Start maintenance sessions, look at them, and steer them
+    Session(session::SessionArgs),
+    /// Run an application manager to try things out with
+    Vnfm(crate::vnfm::VnfmArgs),
+    /// Run the simulated cloud, or look into it
+    Cloud(cloud::CloudArgs),
+    /// Watch a whole session roll through a full cloud
+    Demo(crate::demo::DemoArgs),
+}
+
+/// Runs one command to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return print::failure(&Failure::failed(format!("cannot start: {error}"))),
+    };
+    let output = cli.output;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(*args).await,
+            Command::Session(args) => session::run(args, output).await,
+            Command::Vnfm(args) => crate::vnfm::run(args).await,
+            Command::Cloud(args) => cloud::run(args, output).await,
+            Command::Demo(args) => crate::demo::run(args, output).await,
+        }
+    });
+    // What still blocks a thread, like an action in the middle of a call, is no reason to wait.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => print::failure(&failure),
+    }
+}

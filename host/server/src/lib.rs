@@ -1,0 +1,21 @@
+//! The `fenix` binary as a library: configuration, the shell round the engine, the HTTP API and the command line.
+//!
+//! Everything here is an edge. The engine decides; this crate reads clocks and sockets for it, carries its orders
+//! out, and gives data the forms that it has outside. Nothing else in the workspace knows HTTP or its JSON.
+
+pub mod config;
+pub mod plugins;
+pub mod receivers;
+pub mod wire;
+
+pub mod shell;
+
+pub mod api;
+pub mod listen;
+pub mod sandbox;
+pub mod server;
+pub mod stop;
+
+pub mod cli;
+pub mod demo;
+pub mod vnfm;

@@ -1,0 +1,58 @@
+//! What a manager makes of an alarm that is POSTed to it, as one made for Aodh would.
+
+use serde_json::{Value, json};
+
+use super::literal;
+
+/// Trait code of a text.
+const TEXT: u64 = 1;
+
+/// An event, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Names it for ever; a double has the same.
+    pub message_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// All its traits by name, lists and maps read out of their text.
+    pub traits: Value,
+}
+
+/// Why a body is no alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is no event alarm: {0}")]
+pub struct NoAlarm(&'static str);
+
+/// Reads the body of an event alarm.
+///
+/// # Errors
+/// Something is missing that every alarm has.
+pub fn read(body: &Value) -> Result<Event, NoAlarm> {
+    let event = &body["reason_data"]["event"];
+    let text = |value: &Value, what| value.as_str().map(ToOwned::to_owned).ok_or(NoAlarm(what));
+    let mut traits = json!({});
+    for entry in event["traits"].as_array().ok_or(NoAlarm("no traits"))? {
+        let name = entry[0].as_str().ok_or(NoAlarm("a trait without a name"))?;
+        let value = &entry[2];
+        let decoded = match value.as_str() {
+            // Only what looks like a list or map is one, as in Tacker.
+            Some(text) if entry[1] == TEXT && text.starts_with(['[', '{']) => {
+                literal::parse(text).ok_or(NoAlarm("a trait that looks like a list and is none"))?
+            }
+            Some(_) | None => value.clone(),
+        };
+        traits[name] = decoded;
+    }
+    Ok(Event {
+        message_id: text(&event["message_id"], "no message_id")?,
+        event_type: text(&event["event_type"], "no event_type")?,
+        traits,
+    })
+}
+
+impl Event {
+    /// A trait's text; empty if it has none.
+    pub fn text(&self, name: &str) -> &str {
+        self.traits[name].as_str().unwrap_or_default()
+    }
+}
