@@ -70,7 +70,8 @@ impl Server {
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::default());
         let (journal, opened) = SledJournal::open(&config.data_dir)?;
         let damaged = opened.damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
-        let engine = Engine::recover(Settings::default(), opened.records, damaged, clock.now())?;
+        let engine =
+            Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, clock.now())?;
         tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;
         let cloud: Arc<dyn Cloud> = Arc::new(SimClient::new(config.cloud, Patience::default()));

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use fenix_cloud::sim::trace::TraceEvent;
 use fenix_cloud::sim::{Patience, SimClient, Spec};
-use fenix_core::inventory::HostKind;
 use fenix_core::time::Time;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -49,9 +48,6 @@ pub struct DemoArgs {
 
 /// The project of the application in [`Spec::doctor`].
 const PROJECT: &str = "doctor";
-
-/// Controllers of the demonstration: the last healthy one is never taken out of service, so it takes two.
-const CONTROLLERS: u32 = 2;
 
 /// Pause between two looks at the session.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -150,18 +146,9 @@ impl Stage {
     }
 }
 
-/// The cloud: Doctor's, with as many controllers as it takes to restart one.
-fn rack(computes: u32) -> Spec {
-    let mut spec = Spec::doctor(computes);
-    for rack in spec.rack.iter_mut().filter(|rack| rack.kind == HostKind::Controller) {
-        rack.count = CONTROLLERS;
-    }
-    spec
-}
-
 async fn play(args: &DemoArgs, dir: &Path, output: Output, stage: &mut Stage) -> Result<(), Failure> {
     let path = |name: &str| dir.join(name).display().to_string();
-    let rack = toml::to_string(&rack(args.computes)).map_err(|error| Failure::of(&error))?;
+    let rack = toml::to_string(&Spec::doctor(args.computes)).map_err(|error| Failure::of(&error))?;
     std::fs::write(dir.join("rack.toml"), rack).map_err(|error| Failure::of(&error))?;
     let local = "127.0.0.1:0";
     let (seed, file, state) = (args.seed.to_string(), path("rack.toml"), path("cloud.state"));
