@@ -10,6 +10,7 @@ mod harness;
 mod moves;
 mod observing;
 mod outbox;
+mod replay;
 mod replies;
 mod services;
 mod work;
