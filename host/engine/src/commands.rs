@@ -86,16 +86,22 @@ impl Engine {
         chosen.into_iter().map(join).collect()
     }
 
-    /// Notes every project with instances on the session's hosts that it does not know yet.
+    /// Notes every project with instances on the session's hosts that it does not know yet, or that has gained a
+    /// manager since.
     fn join_projects(&mut self, id: &SessionId) {
         let Some(session) = self.state.session(id) else { return };
         let inventory = &self.state.inventory;
+        let unknown = |project: &ProjectId| !session.projects.contains_key(project);
+        let gained = session.projects.iter().filter(|(_, work)| !work.managed).map(|(project, _)| project);
+        let gained = gained.filter(|project| self.subscribers(project, SCHEDULED).next().is_some());
         let owners: BTreeSet<ProjectId> = session
             .hosts
             .keys()
             .flat_map(|host| inventory.holding(host))
-            .map(|instance| instance.project.clone())
-            .filter(|project| !session.projects.contains_key(project))
+            .map(|instance| &instance.project)
+            .filter(|project| unknown(project))
+            .chain(gained)
+            .cloned()
             .collect();
         for project in owners {
             self.join_project(id, project);

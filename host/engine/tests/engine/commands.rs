@@ -192,6 +192,15 @@ fn a_failed_session_goes_on_where_it_stopped_and_asks_again() {
 }
 
 #[test]
+fn a_manager_that_came_after_the_failure_is_there_when_the_session_goes_on() {
+    let mut world = failed();
+    world.subscribe("late", "q", "maintenance.scheduled");
+    assert!(!world.session().projects[&"q".into()].managed);
+    assert_eq!(world.resume(), Ok(Answer::Done));
+    assert!(world.session().projects[&"q".into()].managed);
+}
+
+#[test]
 fn a_failed_session_cannot_go_on_with_hosts_that_another_has_taken() {
     let mut world = failed();
     world.open("o", plan(), &["b"]).unwrap();
