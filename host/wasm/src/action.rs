@@ -143,6 +143,8 @@ impl ActionRunner {
             until: Instant::now() + limits::ACTION_TIME,
         };
         thread::scope(|scope| {
+            // Owned in here: if a capability panics they are dropped, and the guest does not wait for ever.
+            let (to_serve, served) = (to_serve, served);
             let guest = thread::Builder::new()
                 .name(format!("action {}", loaded.info.name))
                 .spawn_scoped(scope, || self.call(&loaded, code, acting, assignment))

@@ -92,17 +92,38 @@ pub(crate) fn describe(error: &Error, log: &Lines) -> String {
 
 /// The plug-in's functions that were being run, the innermost first; `None` if it kept no names.
 fn functions(backtrace: &WasmBacktrace) -> Option<String> {
-    let names: Vec<&str> = backtrace.frames().iter().filter_map(|frame| frame.func_name()).collect();
-    let own: Vec<&str> = names.iter().copied().filter(|name| !is_runtime(name)).collect();
-    let shown = if own.is_empty() { names } else { own };
+    let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
+    // Without the hashes that compilers append.
+    let names: Vec<String> = names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
+    let own: Vec<&String> = names.iter().filter(|name| !is_runtime(name)).collect();
+    let shown = if own.is_empty() { names.iter().collect() } else { own };
     let shown: Vec<String> =
-        shown.iter().take(limits::FRAMES).map(|name| clean(name, limits::FRAME_BYTES)).collect();
+        shown.into_iter().take(limits::FRAMES).map(|name| clean(name, limits::FRAME_BYTES)).collect();
     (!shown.is_empty()).then(|| shown.join(" < "))
 }
 
-/// True for functions of a language's own machinery, which say nothing about the plug-in.
+/// True for functions of a language's own machinery, or of the SDK's, which say nothing about the plug-in.
 fn is_runtime(name: &str) -> bool {
     let roots =
-        ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "__rust", "rust_", "_rust", "abort"];
-    roots.iter().any(|root| name.starts_with(root))
+        ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "__rust", "rust_", "fenix_sdk::"];
+    roots.iter().any(|root| name.starts_with(root)) || name.contains(" as fenix_sdk::bindings::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtimes_own_functions_are_told_from_the_plugins() {
+        for (name, runtime) in [
+            ("__rustc::rust_begin_unwind", true),
+            ("core::panicking::panic_fmt", true),
+            ("<alloc::vec::Vec<u8> as core::ops::Index>::index", true),
+            ("<x::_::Component as fenix_sdk::bindings::workflow::Guest>::decide", true),
+            ("fenix_default::drain::next", false),
+            ("spin", false),
+        ] {
+            assert_eq!(is_runtime(name), runtime, "{name}");
+        }
+    }
 }

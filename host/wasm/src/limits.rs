@@ -10,7 +10,7 @@ pub const COMPONENT_BYTES: usize = 32 * 1024 * 1024;
 pub const DECISION_FUEL: u64 = 1_000_000_000;
 
 /// Instructions of one call of an action, roughly. Waiting is done between calls, not in them.
-pub const ACTION_FUEL: u64 = 4_000_000_000;
+pub const ACTION_FUEL: u64 = 1_000_000_000;
 
 /// Memory of one instance in bytes, over all its memories. A decision reads pages, never the whole session.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;

@@ -33,8 +33,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Keeps a line; returns it as kept, or `None` if there were too many already.
-    pub(crate) fn push(&mut self, level: &str, message: &str) -> Option<&str> {
+    /// Keeps a line; returns its text as kept, or `None` if there were too many already.
+    pub(crate) fn push(&mut self, level: &str, message: &str) -> Option<String> {
         let message = clean(message, crate::limits::LOG_LINE_BYTES);
         if level == "error" {
             self.last_error = Some(message.clone());
@@ -44,7 +44,7 @@ impl Lines {
             return None;
         }
         self.lines.push(format!("{level}: {message}"));
-        self.lines.last().map(String::as_str)
+        Some(message)
     }
 
     /// The last line of level error: a plug-in that panics says why there.

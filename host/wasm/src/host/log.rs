@@ -28,7 +28,6 @@ impl wit::Host for Acting {
         self.count()?;
         let level = Level::from(level);
         if let Some(line) = self.log.push(level.name(), &message) {
-            let line = line.to_owned();
             self.request(Request::Log(level, line))?;
         }
         Ok(())

@@ -26,7 +26,7 @@ fn encode(module: &str, world: &str) -> Vec<u8> {
 /// What both kinds have: some memory, a text, and an allocator that never frees.
 const COMMON: &str = r#"
     (global $free (mut i32) (i32.const 65536))
-    (func $cabi_realloc (export "cabi_realloc") (param i32 i32 i32 $size i32) (result i32)
+    (func $cabi_realloc (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
         (local $at i32)
         (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
         (global.set $free (i32.add (local.get $at) (local.get $size)))
