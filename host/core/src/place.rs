@@ -202,6 +202,14 @@ pub struct Candidate {
 /// Most hosts for which one question looks for places: a full cloud must not make every decision as long as itself.
 const MAX_LOOKED_AT: usize = 128;
 
+/// True if taking a host out of service takes no room from anybody: nothing is on it, and it has none to offer that
+/// the session has to keep free.
+pub(crate) fn needs_no_place(state: &State, session: &Session, host: &HostId) -> bool {
+    let offers = session.hosts.get(host).is_none_or(|work| work.kind == HostKind::Compute);
+    let keeps = session.plan.terms.headroom != Resources::default();
+    state.inventory.count_holding(host) == 0 && !(offers && keeps)
+}
+
 /// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then
 /// those with the fewest instances. At most `limit` that are ready; those that are not stand behind, with the
 /// reason, and those that are down behind them.
@@ -223,8 +231,9 @@ pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candida
         let readiness = match state.inventory.host(host) {
             None => Readiness::Blocked("the cloud no longer has it".into()),
             Some(_) if is_down => Readiness::Blocked("it is down".into()),
-            Some(_) if holding == 0 => Readiness::Empty,
+            Some(_) if needs_no_place(state, session, host) => Readiness::Empty,
             Some(_) => match rooms.get_or_insert_with(|| Rooms::new(state, session)).place(host) {
+                Ok(_) if holding == 0 => Readiness::Empty,
                 Ok(_) => Readiness::CanEmpty,
                 Err(why) => Readiness::Blocked(why),
             },

@@ -6,9 +6,7 @@ use crate::rules::{Case, Refusal, Rule};
 
 /// There is a place for everything on a host that is about to be emptied, with the headroom kept.
 pub(super) fn can_empty(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
-    if case.state.inventory.count_holding(host) == 0
-        && case.session.plan.terms.headroom == crate::inventory::Resources::default()
-    {
+    if crate::place::needs_no_place(case.state, case.session, host) {
         return Ok(());
     }
     Rooms::new(case.state, case.session).place(host).map(|_| ()).map_err(|why| Rule::R5.refuses(why))

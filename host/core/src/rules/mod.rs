@@ -147,7 +147,7 @@ pub fn admit(state: &State, id: &SessionId, decision: &Decision, now: Time) -> R
     match decision {
         Decision::Ask { project, kind, host } => consent::may_ask(&case, project, *kind, host.as_ref()),
         Decision::Fence { host } => match session.hosts.get(host).map(|work| &work.stage) {
-            Some(HostStage::Fenced) => Ok(Admission::NoOp),
+            Some(HostStage::Fenced) if !subjects::is_open(state, host) => Ok(Admission::NoOp),
             _ => effect(&case, EffectKind::Fence { host: host.clone() }),
         },
         Decision::Release { host } => match session.hosts.get(host).map(|work| &work.stage) {
@@ -214,6 +214,10 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
     match kind {
         EffectKind::Fence { host } => {
             case.unless_off(Rule::R11, || subjects::may_fence(case, host))?;
+            if case.session.hosts.get(host).is_some_and(|work| work.fenced) {
+                // Its turn came, and somebody enabled it since: it is fenced once more.
+                return Ok(());
+            }
             case.unless_off(Rule::R4, || limits::inside_window(case))?;
             case.unless_off(Rule::R6, || limits::hosts_out(case, host))?;
             case.unless_off(Rule::R5, || capacity::can_empty(case, host))

@@ -1,10 +1,11 @@
 //! R7, R8 and R11: what belongs to the session, and in which state it may be touched.
 
 use crate::id::{HostId, InstanceId};
-use crate::inventory::{HostKind, InstanceState, Movable};
+use crate::inventory::{HostKind, InstanceState, Movable, Service};
 use crate::ledger::takes_instances;
 use crate::rules::{Admission, Case, Refusal, Rule};
 use crate::session::{Condition, HostStage, HostWork, Session, Target};
+use crate::state::State;
 
 /// R8: stop means stop.
 pub(super) fn goes_on(session: &Session) -> Result<(), Refusal> {
@@ -29,7 +30,12 @@ fn own_host<'a>(case: &Case<'a>, host: &HostId) -> Result<&'a HostWork, Refusal>
     }
 }
 
-/// R11: a host of this session that waits its turn.
+/// True if new instances may come to a host, as far as was last seen.
+pub(super) fn is_open(state: &State, host: &HostId) -> bool {
+    state.inventory.host(host).is_some_and(|seen| seen.service == Service::Enabled)
+}
+
+/// R11: a host of this session that waits its turn, or that somebody enabled again during it.
 pub(super) fn may_fence(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
     let work = own_host(case, host)?;
     if case.state.inventory.host(host).is_none() {
@@ -37,6 +43,7 @@ pub(super) fn may_fence(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
     }
     match work.stage {
         HostStage::Waiting | HostStage::Fenced => Ok(()),
+        HostStage::Working if is_open(case.state, host) => Ok(()),
         HostStage::Working | HostStage::Worked | HostStage::Maintained | HostStage::Quarantined { .. } => {
             Err(Rule::R11.refuses(format!("host {host} is {} already", work.stage.name())))
         }

@@ -251,8 +251,7 @@ impl Engine {
                 service::next_fence(&ground, &memory, session, inventory.host(host))
             }
             EffectKind::Release { host } => {
-                let found = self.state.session(session).and_then(|known| known.hosts.get(host));
-                service::next_release(&ground, &memory, found, inventory.host(host))
+                service::next_release(&ground, &memory, session, inventory.host(host))
             }
             EffectKind::Work { .. } => return self.step_work(session, effect),
         };
@@ -319,6 +318,8 @@ impl Engine {
                 let stage = match work.map(|work| &work.stage) {
                     // Left out while nobody knew how the fence had ended: it is given back.
                     Some(left_out @ HostStage::Quarantined { .. }) => left_out.clone(),
+                    // Somebody had enabled it in the middle of the work.
+                    Some(HostStage::Working) => HostStage::Working,
                     _ => HostStage::Fenced,
                 };
                 self.record(session, Body::HostMoved { host: host.clone(), stage, fenced: true });

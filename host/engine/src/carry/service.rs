@@ -5,7 +5,6 @@ use fenix_core::effect::{EffectKind, Outcome};
 use fenix_core::id::SessionId;
 use fenix_core::inventory::{Host, Service};
 use fenix_core::rules::Rule;
-use fenix_core::session::HostWork;
 
 use super::{Ground, Memory, Next};
 use crate::ports::CloudCall;
@@ -30,15 +29,20 @@ pub(super) fn next_fence(
     if ground.in_grace(memory) {
         return wait;
     }
-    let reason = format!("fenix: maintenance session {session}");
-    Next::Check(CloudCall::Disable { host: host.id.clone(), reason })
+    Next::Check(CloudCall::Disable { host: host.id.clone(), reason: reason(session) })
 }
 
-/// The next step of giving a host back as it was found.
+/// What stands beside a service that a session disabled; nobody else writes it.
+fn reason(session: &SessionId) -> String {
+    format!("fenix: maintenance session {session}")
+}
+
+/// The next step of giving a host back: what the session disabled is enabled. What somebody else disabled, before or
+/// since, stays as it is; the reason beside the service tells whose it is.
 pub(super) fn next_release(
     ground: &Ground<'_>,
     memory: &Memory,
-    work: Option<&HostWork>,
+    session: &SessionId,
     seen: Option<&Host>,
 ) -> Next {
     let EffectKind::Release { host: id } = &ground.effect.kind else {
@@ -50,8 +54,8 @@ pub(super) fn next_release(
         let over = ground.overdue() && !ground.unsettled();
         return if over { Next::failed(format!("host {id} does not answer")) } else { wait };
     }
-    let found_enabled = work.is_some_and(|work| work.found == Service::Enabled);
-    if !found_enabled || host.service == Service::Enabled {
+    let is_ours = matches!(&host.service, Service::Disabled { reason: beside } if *beside == reason(session));
+    if !is_ours {
         return if ground.unsettled() { wait } else { Next::End(Outcome::Done) };
     }
     if let Some(why) = give_up(ground, memory) {

@@ -6,7 +6,7 @@ use fenix_core::inventory::Service;
 use fenix_core::rules::Rule;
 use fenix_core::session::HostStage;
 use fenix_engine::command::Answer;
-use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
+use fenix_engine::ports::{ActionError, CloudCall, CloudError, CloudReply};
 
 use crate::harness::{World, plan, secs};
 
@@ -151,7 +151,9 @@ fn a_doubtful_fence_that_holds_after_all_does_not_bring_a_left_out_host_back() {
     }
     assert!(matches!(world.outcomes("fence")[..], [Outcome::Unknown { .. }]));
     world.holds_reads = false;
-    world.truth.apply(&CloudCall::Disable { host: "a".into(), reason: "late".into() });
+    world
+        .truth
+        .apply(&CloudCall::Disable { host: "a".into(), reason: "fenix: maintenance session s".into() });
     world.decide([Decision::Quarantine { host: "a".into() }]);
     world.pass(secs(40));
     while !world.cloud.is_empty() {
@@ -160,4 +162,40 @@ fn a_doubtful_fence_that_holds_after_all_does_not_bring_a_left_out_host_back() {
     }
     assert!(matches!(world.stage("a"), HostStage::Quarantined { begun: false, .. }));
     assert_eq!(world.service("a"), Service::Enabled);
+}
+
+#[test]
+fn what_somebody_else_disabled_since_the_fence_stays_disabled() {
+    let mut world = World::opened();
+    world.fence("a");
+    world.truth.apply(&CloudCall::Disable { host: "a".into(), reason: "mine".into() });
+    world.decide([release()]);
+    world.pass(secs(2));
+    assert_eq!(world.outcomes("release"), [&Outcome::Done]);
+    assert_eq!(world.service("a"), Service::Disabled { reason: "mine".into() });
+    assert_eq!(world.stage("a"), HostStage::Waiting);
+}
+
+#[test]
+fn a_host_that_somebody_enabled_in_its_turn_is_fenced_once_more_and_keeps_its_stage() {
+    let check = |mut world: World, stage: HostStage| {
+        world.decide([fence()]);
+        assert_eq!(world.changes.len(), 1, "it is fenced already");
+        world.truth.apply(&CloudCall::Enable { host: "a".into() });
+        world.pass(secs(61));
+        world.decide([fence()]);
+        assert!(matches!(world.cloud_does(), CloudCall::Disable { .. }));
+        world.pass(secs(1));
+        assert_eq!(world.stage("a"), stage);
+        assert!(matches!(world.service("a"), Service::Disabled { .. }));
+    };
+    let fenced = || {
+        let mut world = World::opened();
+        world.fence("a");
+        world
+    };
+    check(fenced(), HostStage::Fenced);
+    let mut failed = World::working();
+    failed.action_says(Err(ActionError::Failed("broken".into())));
+    check(failed, HostStage::Working);
 }
