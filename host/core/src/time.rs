@@ -44,6 +44,13 @@ impl Add<Millis> for Time {
     }
 }
 
+impl Add for Millis {
+    type Output = Millis;
+    fn add(self, span: Millis) -> Millis {
+        Millis(self.0.saturating_add(span.0))
+    }
+}
+
 impl Sub<Millis> for Time {
     type Output = Time;
     fn sub(self, span: Millis) -> Time {

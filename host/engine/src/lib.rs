@@ -87,9 +87,10 @@ pub struct Engine {
 impl Engine {
     /// An engine with an empty journal behind it.
     pub fn new(settings: Settings, now: Time) -> Self {
+        let state = State { switched_off: settings.switched_off, ..State::default() };
         Self {
             settings,
-            state: Arc::new(State::default()),
+            state: Arc::new(state),
             now,
             pending: Vec::new(),
             orders: Vec::new(),

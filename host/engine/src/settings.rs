@@ -1,5 +1,6 @@
 //! What the installation decides, as opposed to what a session's terms say.
 
+use fenix_core::rules::Rule;
 use fenix_core::time::Millis;
 
 /// The installation's limits.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub quiet: Millis,
     /// How long a message that is no question stays worth delivering.
     pub message_valid: Millis,
+    /// One rule that is not enforced: only ever set by the tests that show that the checkers of `fenix-sim` notice.
+    pub switched_off: Option<Rule>,
 }
 
 impl Default for Settings {
@@ -37,6 +40,7 @@ impl Default for Settings {
             max_backoff: Millis::from_secs(30),
             quiet: Millis::from_secs(2),
             message_valid: Millis::from_secs(24 * 3600),
+            switched_off: None,
         }
     }
 }

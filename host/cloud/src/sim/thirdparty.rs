@@ -7,7 +7,7 @@ use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 use serde::{Deserialize, Serialize};
 
 use super::claims::Power;
-use super::spec::{HostSpec, Others, Span};
+use super::spec::{Failures, HostSpec, Others, Span};
 use super::trace::Actor;
 use super::world::{Due, World};
 
@@ -143,8 +143,19 @@ impl World {
         self.plan(self.now + Millis(wait), Due::Habit(habit));
     }
 
+    /// Other odds from now on: for what begins from here on, and for what others do by chance.
+    ///
+    /// A habit that the world began without does not begin later; one that is not wanted any more ends.
+    pub fn set_odds(&mut self, failures: Failures, others: Others) {
+        self.rules.failures = failures;
+        self.rules.others = others;
+    }
+
     /// One occurrence of a habit, if there is a subject for it; then the next is planned.
     pub(super) fn follow_habit(&mut self, habit: Habit) {
+        if habit.per_hour(&self.rules.others) == 0 {
+            return;
+        }
         if let Some(act) = self.draw_act(habit) {
             let moved = match (&act, self.act(&act)) {
                 (Act::Call(CloudCall::Migrate { instance, .. }), Ok(())) => Some(instance.clone()),
