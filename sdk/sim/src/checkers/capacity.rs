@@ -1,0 +1,59 @@
+//! R5: Fenix never takes room that it had itself given away.
+//!
+//! The simulated cloud takes no claim for which there is no room, so a claim that Fenix doubled shows as a refusal.
+
+use fenix_cloud::sim::trace::{Actor, Happening};
+use fenix_core::id::{HostId, InstanceId};
+use fenix_core::inventory::Service;
+use fenix_core::time::Millis;
+use fenix_engine::ports::CloudCall;
+
+use super::{Check, Checker, Findings, Sight};
+use crate::truth::Truth;
+
+/// How long Fenix may not know that others took room: it reads everything once a minute, and a read can be lost, or
+/// Fenix be down.
+const STALE: Millis = Millis::from_secs(300);
+
+/// Looks at refusals.
+pub(super) struct Capacity;
+
+impl Checker for Capacity {
+    fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
+        match what {
+            Truth::Cloud(Happening::ClaimTaken { instance, host, resources }, _) => {
+                let Some(known) = sight.ground.hosts.get(host) else { return };
+                let own = known.claims.get(instance).copied().unwrap_or_default();
+                if !known.free().plus(own).fits(*resources) {
+                    found.add(Check::R5, sight.at, format!("{host} is over-committed by {instance}"));
+                }
+            }
+            Truth::Cloud(
+                Happening::Refused {
+                    call: CloudCall::Migrate { instance, to } | CloudCall::LiveMigrate { instance, to },
+                    ..
+                },
+                Actor::Client,
+            ) => refused(sight, instance, to, found),
+            _ => {}
+        }
+    }
+}
+
+fn refused(sight: &Sight<'_>, instance: &InstanceId, to: &HostId, found: &mut Findings) {
+    let (Some(seen), Some(host)) = (sight.ground.instances.get(instance), sight.ground.hosts.get(to)) else {
+        return;
+    };
+    let Some(need) = sight.ground.hosts.get(&seen.host).and_then(|host| host.claims.get(instance)) else {
+        return;
+    };
+    let open = host.service == Service::Enabled && host.up;
+    if seen.moving.is_some() || seen.host == *to || !open || host.free().fits(*need) {
+        return;
+    }
+    let others = host.others_came.is_some_and(|at| sight.at < at + STALE);
+    if !others {
+        let what = format!("there is no room for {instance} on {to}, and nobody but Fenix took any");
+        found.add(Check::R5, sight.at, what);
+    }
+}

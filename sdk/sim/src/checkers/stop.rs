@@ -1,0 +1,58 @@
+//! R8: once somebody was told that a session is held or closed, nothing forward begins in it.
+
+use std::collections::BTreeSet;
+
+use fenix_core::id::{HostId, InstanceId, SessionId};
+use fenix_engine::ports::CloudCall;
+
+use super::{Check, Checker, Findings, Sight};
+use crate::truth::{Truth, Want};
+
+/// Sessions that were stopped, as whoever stopped them was told.
+#[derive(Default)]
+pub(super) struct Stop {
+    stopped: BTreeSet<SessionId>,
+}
+
+impl Checker for Stop {
+    fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
+        match what {
+            Truth::Told(Want::Pause(session) | Want::Delete(session), Ok(_)) => {
+                self.stopped.insert(session.clone());
+            }
+            // From the moment that somebody wants it to go on it may.
+            Truth::Commanded(Want::Continue(session)) | Truth::Told(Want::Continue(session), Ok(_)) => {
+                self.stopped.remove(session);
+            }
+            Truth::Sent { call: CloudCall::Disable { host, .. }, .. } => {
+                self.host(sight, host, "disabled", found);
+            }
+            Truth::Sent {
+                call: CloudCall::Migrate { instance, .. } | CloudCall::LiveMigrate { instance, .. },
+                ..
+            } => self.instance(sight, instance, found),
+            Truth::ActionCalled { session, key, .. } if self.stopped.contains(session) => {
+                found.add(
+                    Check::R8,
+                    sight.at,
+                    format!("action {key} was called after the session was stopped"),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Stop {
+    fn host(&self, sight: &Sight<'_>, host: &HostId, what: &str, found: &mut Findings) {
+        if sight.owner(host).is_some_and(|session| self.stopped.contains(session)) {
+            found.add(Check::R8, sight.at, format!("{host} was {what} after its session was stopped"));
+        }
+    }
+
+    fn instance(&self, sight: &Sight<'_>, instance: &InstanceId, found: &mut Findings) {
+        if let Some(seen) = sight.ground.instances.get(instance) {
+            self.host(sight, &seen.host, &format!("left by {instance}"), found);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Fenix itself: handling events, writing its journal, giving orders, being killed and starting again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use fenix_core::time::Millis;
+use fenix_engine::Engine;
+use fenix_engine::command::{Answer, CommandError};
+use fenix_engine::event::{self, CallId, Order, Ticket};
+
+use super::{Envoy, Event, Run};
+use crate::plugins::AsWorkflows;
+use crate::scenario::Point;
+use crate::truth::{ActionEnd, Truth, Want};
+
+/// How long whoever sent a command waits before sending it again, if nobody takes it or the connection breaks.
+const SEND_AGAIN: Millis = Millis::from_secs(5);
+
+/// Most times that a command is sent: Tacker gives up after five, and other clients have more patience.
+const MOST_TRIES: u32 = 60;
+
+impl Run<'_> {
+    pub(super) fn start(&mut self) {
+        self.life += 1;
+        self.journal = self.journal.reopened();
+        let records = match self.journal.records() {
+            Ok(records) => records,
+            Err(error) => return self.tell(Truth::Panicked(format!("the journal is unreadable: {error}"))),
+        };
+        let settings = self.scenario.settings.clone();
+        let (last, now) = (self.journal.last_seq(), self.now);
+        let recovered =
+            catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, records, last, Vec::new(), now)));
+        match recovered {
+            Ok(Ok(engine)) => self.engine = Some(engine),
+            Ok(Err(error)) => return self.tell(Truth::Panicked(format!("recovery: {error}"))),
+            Err(panic) => return self.tell(Truth::Panicked(panic_text(&*panic))),
+        }
+        self.tell(Truth::Started);
+        self.commit();
+    }
+
+    pub(super) fn wake(&mut self, life: u32, number: u64) {
+        if life == self.life && number == self.wakes {
+            self.feed(event::Event::Tick);
+        }
+    }
+
+    pub(super) fn result(&mut self, life: u32, event: event::Event) {
+        if life != self.life || self.engine.is_none() {
+            return;
+        }
+        if let event::Event::CloudReturned(id, _) = event
+            && self.changes.remove(&id)
+        {
+            self.tell(Truth::Answered { life, id });
+        }
+        self.feed(event);
+    }
+
+    /// A command arrives: taken if Fenix is there, else sent again.
+    pub(super) fn command(&mut self, envoy: Envoy) {
+        let about = envoy.want.as_ref().and_then(Want::about);
+        if about.is_some_and(|session| self.wanted.get(session) != Some(&envoy.number)) {
+            return;
+        }
+        if self.engine.is_none() {
+            return self.send_again(envoy);
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let command = envoy.command.clone();
+        self.envoys.insert(ticket, envoy);
+        self.feed(event::Event::Command(ticket, command));
+    }
+
+    /// Has the engine handle one event, and carries out what follows.
+    fn feed(&mut self, event: event::Event) {
+        let (now, workflows) = (self.now, AsWorkflows(self.plugins));
+        let Some(engine) = &mut self.engine else { return };
+        let handled = catch_unwind(AssertUnwindSafe(|| engine.handle(now, event, &workflows)));
+        match handled {
+            Ok(()) => self.commit(),
+            Err(panic) => {
+                self.tell(Truth::Panicked(panic_text(&*panic)));
+                self.die(Millis::from_secs(10));
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        let death = self.armed.take().map(|number| self.scenario.faults.kills[number]);
+        match death.map(|death| death.point) {
+            Some(Point::BeforeAppend) => return self.die(death.map(|death| death.down).unwrap_or_default()),
+            Some(Point::AppendFails(how)) => self.journal.fail_at(self.journal.appends() + 1, how),
+            Some(Point::AfterOrders(_)) | None => {}
+        }
+        let Some(engine) = &mut self.engine else { return };
+        let Ok(orders) = engine.commit(&mut self.journal) else {
+            return self.die(death.map_or(Millis::from_secs(1), |death| death.down));
+        };
+        let most = match death.map(|death| death.point) {
+            Some(Point::AfterOrders(most)) => most as usize,
+            // The append that was to fail was not called: nothing was to be written.
+            Some(Point::BeforeAppend | Point::AppendFails(_)) | None => usize::MAX,
+        };
+        for order in orders.into_inner().into_iter().take(most) {
+            self.carry_out(order);
+        }
+        match death {
+            Some(death) => self.die(death.down),
+            None => self.plan_wake(),
+        }
+    }
+
+    fn plan_wake(&mut self) {
+        let Some(due) = self.engine.as_ref().and_then(Engine::next_due) else { return };
+        self.wakes += 1;
+        let late = self.latency.span(0, 3);
+        let at = due.max(self.now) + if due > self.now { late } else { Millis::ZERO };
+        self.queue.push(at, Event::Wake { life: self.life, number: self.wakes });
+    }
+
+    /// Fenix is gone: what it had in memory is lost, what it sent is on its way, what was sent to it is not answered.
+    fn die(&mut self, down: Millis) {
+        self.engine = None;
+        self.changes.clear();
+        self.tell(Truth::Killed);
+        self.stats.kills += 1;
+        self.queue.push(self.now + down, Event::Start);
+        for (_, envoy) in std::mem::take(&mut self.envoys) {
+            self.send_again(envoy);
+        }
+    }
+
+    fn send_again(&mut self, mut envoy: Envoy) {
+        envoy.tries += 1;
+        if envoy.tries < MOST_TRIES {
+            self.queue.push(self.now + SEND_AGAIN, Event::Command(Box::new(envoy)));
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        let life = self.life;
+        match order {
+            Order::Call { id, call } => {
+                if !fenix_cloud::sim::is_read(&call) {
+                    self.stats.calls += 1;
+                    self.changes.insert(id);
+                    self.tell(Truth::Sent { life, id, call: call.clone() });
+                }
+                let wait = self.call_way();
+                self.queue.push(self.now + wait, Event::Call { life, id, call });
+            }
+            Order::Deliver { id, envelope } => self.send_message(life, id, envelope),
+            Order::RunAction { id, assignment } => {
+                self.tell(Truth::ActionCalled {
+                    life,
+                    id,
+                    session: assignment.session.as_str().into(),
+                    host: assignment.host.clone(),
+                    key: assignment.key.clone(),
+                });
+                let wait = self.latency.span(0, 20);
+                self.queue.push(self.now + wait, Event::Action { life, id, assignment });
+            }
+            Order::Answer { ticket, answer } => self.answered(ticket, answer),
+        }
+    }
+
+    /// How long a call takes to the cloud: mostly not long.
+    fn call_way(&mut self) -> Millis {
+        if self.latency.chance(20) { self.latency.span(300, 3000) } else { self.latency.span(1, 150) }
+    }
+
+    fn answered(&mut self, ticket: Ticket, answer: Result<Answer, CommandError>) {
+        let Some(envoy) = self.envoys.remove(&ticket) else { return };
+        let Some(want) = envoy.want.clone() else { return };
+        let answer = match (&want, answer) {
+            (_, Err(CommandError::NotReady)) => return self.send_again(envoy),
+            // The answer to an earlier try was lost.
+            (Want::Open(_), Err(CommandError::Exists(_))) if envoy.tries > 0 => Ok(Answer::Idle),
+            (_, answer) => answer,
+        };
+        self.tell(Truth::Told(want, answer.map_err(|error| error.to_string())));
+    }
+
+    /// Brings the result of a change back, unless that Fenix is gone.
+    pub(super) fn bring(&mut self, wait: Millis, life: u32, event: event::Event) {
+        self.queue.push(self.now + wait, Event::Result { life, event });
+    }
+
+    /// Notes how an action's call ended.
+    pub(super) fn note_action(
+        &mut self,
+        life: u32,
+        id: CallId,
+        assignment: &fenix_engine::ports::Assignment,
+        end: ActionEnd,
+    ) {
+        let (host, key) = (assignment.host.clone(), assignment.key.clone());
+        self.tell(Truth::ActionReturned { life, id, host, key, end });
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

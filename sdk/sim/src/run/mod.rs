@@ -1,0 +1,326 @@
+//! The simulation at work: one loop that takes what is due next and lets it happen.
+//!
+//! The engine is the real one, its records go through the stored form, and its orders are carried out on the
+//! simulated cloud and by the simulated managers, each after a time that the seed says. Nothing here waits.
+
+mod fenix;
+mod outside;
+mod people;
+mod queue;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fenix_cloud::sim::{FaultyCloud, SpecError, World};
+use fenix_core::id::SessionId;
+use fenix_core::session::Pin;
+use fenix_core::state::State;
+use fenix_core::time::{Millis, Time};
+use fenix_engine::Engine;
+use fenix_engine::command::Command;
+use fenix_engine::event::{CallId, Envelope, Ticket};
+use fenix_engine::ports::{Assignment, CloudCall};
+use fenix_store::MemJournal;
+
+use crate::checkers;
+use crate::dice::{Dice, Purpose};
+use crate::managers::{Deed, Manager};
+use crate::plugins::Plugins;
+use crate::report::{Ending, Report, Stats};
+use crate::scenario::{START, Scenario};
+use crate::truth::{Entry, Truth, Want};
+use queue::Queue;
+
+/// Most events of one simulation: a thousand times what a session of twelve hosts takes. More is a loop without end.
+const MOST_EVENTS: u64 = 5_000_000;
+
+/// Most things that Fenix may do without time passing.
+const MOST_AT_ONCE: u32 = 2_000;
+
+/// How long the simulation goes on after all sessions are over, for what comes late.
+const AFTERMATH: Millis = Millis::from_secs(120);
+
+/// Why a scenario cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The cloud cannot be built.
+    #[error("the scenario's cloud cannot be built")]
+    Cloud(#[from] SpecError),
+    /// A plug-in is not there.
+    #[error("there is no plug-in {0}; name one that the given plug-ins have")]
+    NoPlugin(String),
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Event {
+    /// Fenix is woken, if it still wants to be.
+    Wake { life: u32, number: u64 },
+    /// The result of an order comes back to the run of Fenix that gave it.
+    Result { life: u32, event: fenix_engine::event::Event },
+    /// A command reaches Fenix.
+    Command(Box<Envoy>),
+    /// A call reaches the cloud.
+    Call { life: u32, id: CallId, call: CloudCall },
+    /// A message reaches its receiver; a copy brings no result back.
+    Message { life: u32, id: CallId, envelope: Box<Envelope>, copy: bool },
+    /// An action is run.
+    Action { life: u32, id: CallId, assignment: Box<Assignment> },
+    /// A manager does something.
+    Deed { manager: usize, deed: Deed },
+    /// A manager subscribes.
+    Subscribe(usize),
+    /// A session is asked for.
+    Open(usize),
+    /// An administrator does what the scenario says.
+    Order(usize),
+    /// An administrator looks at the sessions.
+    Look,
+    /// Fenix is killed at the next thing it does.
+    Arm(usize),
+    /// Fenix stands still from now on.
+    Freeze(usize),
+    /// Fenix is started again.
+    Start,
+    /// From here on nothing goes wrong by itself.
+    Calm,
+}
+
+/// A command on its way; sent again until it is answered.
+#[derive(Clone, Debug)]
+struct Envoy {
+    command: Command,
+    /// As the truth tells it; `None` for managers' answers.
+    want: Option<Want>,
+    tries: u32,
+    /// Counts what administrators wanted: whoever wants something else does not repeat what was wanted before.
+    number: u64,
+}
+
+/// A simulation.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    plugins: &'a dyn Plugins,
+    now: Time,
+    queue: Queue<Event>,
+    latency: Dice,
+    wire: Dice,
+    manners: Dice,
+    people: Dice,
+    cloud: FaultyCloud<World>,
+    managers: Vec<Manager>,
+    /// `None` while Fenix is down.
+    engine: Option<Engine>,
+    /// Counts the runs of the engine.
+    life: u32,
+    /// Counts the wake-ups that were asked for; only the last one counts.
+    wakes: u64,
+    journal: MemJournal,
+    /// The next death of Fenix, once it is due.
+    armed: Option<usize>,
+    frozen_until: Time,
+    /// Calls that change the cloud and whose results Fenix awaits.
+    changes: BTreeSet<CallId>,
+    envoys: BTreeMap<Ticket, Envoy>,
+    tickets: u64,
+    /// The number of the last thing that an administrator wanted of each session.
+    wanted: BTreeMap<SessionId, u64>,
+    truth: Vec<Entry>,
+    /// How often each session was continued.
+    continued: BTreeMap<usize, u32>,
+    calm: bool,
+    over_since: Option<Time>,
+    at_once: u32,
+    stats: Stats,
+}
+
+/// Runs a scenario to its end and checks what happened.
+///
+/// # Errors
+/// The scenario does not hold together; nothing was run.
+pub fn run(scenario: &Scenario, plugins: &dyn Plugins) -> Result<Report, ScenarioError> {
+    let mut run = Run::new(scenario, plugins)?;
+    run.plan()?;
+    run.play();
+    Ok(run.report())
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, plugins: &'a dyn Plugins) -> Result<Run<'a>, ScenarioError> {
+        let seed = scenario.seed;
+        let world = World::new(&scenario.cloud, seed, START)?;
+        Ok(Run {
+            scenario,
+            plugins,
+            now: START,
+            queue: Queue::new(seed),
+            latency: Dice::new(seed, Purpose::Latency),
+            wire: Dice::new(seed, Purpose::Wire),
+            manners: Dice::new(seed, Purpose::Managers),
+            people: Dice::new(seed, Purpose::Operators),
+            cloud: FaultyCloud::new(world, scenario.cloud.wire.clone(), seed, 0),
+            managers: scenario.managers.iter().cloned().map(Manager::new).collect(),
+            engine: None,
+            life: 0,
+            wakes: 0,
+            journal: MemJournal::new(),
+            armed: None,
+            frozen_until: START,
+            changes: BTreeSet::new(),
+            envoys: BTreeMap::new(),
+            tickets: 0,
+            wanted: BTreeMap::new(),
+            truth: Vec::new(),
+            continued: BTreeMap::new(),
+            calm: false,
+            over_since: None,
+            at_once: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Puts everything that is known beforehand on the list of what will happen.
+    fn plan(&mut self) -> Result<(), ScenarioError> {
+        let scenario = self.scenario;
+        self.queue.push(START, Event::Start);
+        for (number, manager) in scenario.managers.iter().enumerate() {
+            self.queue.push(START + manager.from, Event::Subscribe(number));
+        }
+        for (number, session) in scenario.sessions.iter().enumerate() {
+            let actions = session.actions.iter().map(|action| &action.plugin);
+            for name in actions.chain([&session.workflow]) {
+                self.pin(name)?;
+            }
+            self.queue.push(START + session.at, Event::Open(number));
+        }
+        for (number, order) in scenario.orders.iter().enumerate() {
+            self.queue.push(START + order.at, Event::Order(number));
+        }
+        for (number, kill) in scenario.faults.kills.iter().enumerate() {
+            self.queue.push(START + kill.at, Event::Arm(number));
+        }
+        for (number, freeze) in scenario.faults.freezes.iter().enumerate() {
+            self.queue.push(START + freeze.at, Event::Freeze(number));
+        }
+        self.queue.push(START + scenario.calm_at, Event::Calm);
+        self.queue.push(START + Millis::from_secs(60), Event::Look);
+        Ok(())
+    }
+
+    fn pin(&self, name: &str) -> Result<Pin, ScenarioError> {
+        self.plugins.pin(name).ok_or_else(|| ScenarioError::NoPlugin(name.to_owned()))
+    }
+
+    fn play(&mut self) {
+        let end = START + self.scenario.end_at;
+        while let Some(due) = self.queue.pop() {
+            if due.at >= end || self.is_finished() || self.stats.events >= MOST_EVENTS {
+                break;
+            }
+            if due.what.is_for_fenix() && due.at < self.frozen_until {
+                let at = self.frozen_until;
+                self.queue.postpone(due, at);
+                continue;
+            }
+            self.at_once = if due.at > self.now { 0 } else { self.at_once + 1 };
+            if self.at_once > MOST_AT_ONCE {
+                self.tell(Truth::Spins(format!("{:?}", due.what)));
+                break;
+            }
+            self.stats.events += 1;
+            self.now = due.at;
+            self.cloud.advance(self.now);
+            self.drain_trace();
+            self.happen(due.what);
+            self.drain_trace();
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake { life, number } => self.wake(life, number),
+            Event::Result { life, event } => self.result(life, event),
+            Event::Command(envoy) => self.command(*envoy),
+            Event::Call { life, id, call } => self.call(life, id, &call),
+            Event::Message { life, id, envelope, copy } => self.message(life, id, &envelope, copy),
+            Event::Action { life, id, assignment } => self.action(life, id, &assignment),
+            Event::Deed { manager, deed } => self.deed(manager, deed),
+            Event::Subscribe(manager) => self.subscribe(manager),
+            Event::Open(session) => self.open(session),
+            Event::Order(order) => self.order(order),
+            Event::Look => self.look(),
+            Event::Arm(kill) => self.armed = (!self.calm).then_some(kill),
+            Event::Freeze(freeze) => self.freeze(freeze),
+            Event::Start => self.start(),
+            Event::Calm => self.calm_down(),
+        }
+    }
+
+    fn tell(&mut self, what: Truth) {
+        self.truth.push(Entry { at: self.now, what });
+    }
+
+    fn drain_trace(&mut self) {
+        let trace = self.cloud.target_mut().take_trace();
+        self.truth.extend(trace.into_iter().map(Entry::from));
+    }
+
+    fn is_finished(&self) -> bool {
+        self.over_since.is_some_and(|since| self.now >= since + AFTERMATH)
+    }
+
+    fn report(mut self) -> Report {
+        self.stats.ended_at = self.now;
+        let state = self.engine.as_ref().map(|engine| State::clone(engine.state())).unwrap_or_default();
+        let ending = Ending {
+            problems: self.cloud.target().problems(),
+            refold: refold(&self.journal, &state),
+            finished: self.over_since.is_some(),
+            state,
+            now: self.now,
+        };
+        let violations = checkers::check(self.scenario, &self.truth, &ending);
+        Report {
+            seed: self.scenario.seed,
+            violations,
+            truth: self.truth,
+            journal: self.journal.frames().to_vec(),
+            ending,
+            stats: self.stats,
+        }
+    }
+}
+
+/// Whether the stored bytes fold to the state that the engine has in memory; why not, if they do not.
+fn refold(journal: &MemJournal, state: &State) -> Option<String> {
+    let records = match journal.records() {
+        Ok(records) => records,
+        Err(error) => return Some(error.to_string()),
+    };
+    let mut again = State { switched_off: state.switched_off, ..State::default() };
+    for record in &records {
+        if let Err(error) = again.apply(record) {
+            return Some(error.to_string());
+        }
+    }
+    (again != *state).then(|| "the journal folds to another state than the engine has".to_owned())
+}
+
+impl Event {
+    /// True if it does not happen while Fenix stands still.
+    fn is_for_fenix(&self) -> bool {
+        match self {
+            Event::Wake { .. } | Event::Result { .. } | Event::Command(_) | Event::Action { .. } => true,
+            Event::Call { .. }
+            | Event::Message { .. }
+            | Event::Deed { .. }
+            | Event::Subscribe(_)
+            | Event::Open(_)
+            | Event::Order(_)
+            | Event::Look
+            | Event::Arm(_)
+            | Event::Freeze(_)
+            | Event::Start
+            | Event::Calm => false,
+        }
+    }
+}

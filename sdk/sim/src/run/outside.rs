@@ -1,0 +1,179 @@
+//! What Fenix's orders meet: the cloud, receivers of messages, actions.
+
+use fenix_cloud::sim::World;
+use fenix_core::id::{HostId, SubscriptionId};
+use fenix_core::inventory::Host;
+use fenix_core::message::Content;
+use fenix_core::time::{Millis, Time};
+use fenix_engine::event::{self, CallId, DeliveryError, Envelope};
+use fenix_engine::ports::{Assignment, CloudCall, CloudError, CloudReply, Progress};
+
+use super::{Event, Run};
+use crate::dice::Dice;
+use crate::managers::{Deed, asked};
+use crate::plugins::Hand;
+use crate::truth::{ActionEnd, Entry, Truth};
+
+/// How long it takes until a message that is lost counts as not delivered.
+const MESSAGE_TIMEOUT: Millis = Millis::from_secs(5);
+
+impl Run<'_> {
+    /// A call reaches the cloud.
+    pub(super) fn call(&mut self, life: u32, id: CallId, call: &CloudCall) {
+        let answer = self.cloud.call(self.now, call);
+        self.bring(answer.after, life, event::Event::CloudReturned(id, answer.result));
+    }
+
+    /// A message leaves Fenix.
+    pub(super) fn send_message(&mut self, life: u32, id: CallId, envelope: Box<Envelope>) {
+        self.stats.messages += 1;
+        let faults = &self.scenario.faults;
+        let wait = self.latency.span(1, 200);
+        if !self.calm && self.wire.chance(faults.message_lost) {
+            self.attempted(&envelope, false);
+            let lost = Err(DeliveryError::Unreachable("no answer in time".into()));
+            return self.bring(MESSAGE_TIMEOUT, life, event::Event::Delivered(id, lost));
+        }
+        if !self.calm && self.wire.chance(faults.message_doubled) {
+            let again = wait + self.wire.span(1, 5000);
+            let copy = Event::Message { life, id, envelope: envelope.clone(), copy: true };
+            self.queue.push(self.now + again, copy);
+        }
+        self.queue.push(self.now + wait, Event::Message { life, id, envelope, copy: false });
+    }
+
+    /// A message reaches its receiver.
+    pub(super) fn message(&mut self, life: u32, id: CallId, envelope: &Envelope, copy: bool) {
+        let to = self.receiver(&envelope.message.to);
+        let there = to.filter(|to| !self.managers[*to].is_away(self.now));
+        let way_back = self.latency.span(1, 100);
+        let Some(number) = there else {
+            self.attempted(envelope, false);
+            let refused = Err(DeliveryError::Unreachable("connection refused".into()));
+            if !copy {
+                self.bring(way_back, life, event::Event::Delivered(id, refused));
+            }
+            return;
+        };
+        self.attempted(envelope, true);
+        for (wait, deed) in self.managers[number].receive(self.now, envelope, &mut self.manners) {
+            self.queue.push(self.now + wait, Event::Deed { manager: number, deed });
+        }
+        if copy {
+            return;
+        }
+        if !self.calm && self.wire.chance(self.scenario.faults.message_unclear) {
+            let lost = Err(DeliveryError::Unreachable("no answer in time".into()));
+            return self.bring(MESSAGE_TIMEOUT, life, event::Event::Delivered(id, lost));
+        }
+        self.bring(way_back, life, event::Event::Delivered(id, Ok(())));
+    }
+
+    fn receiver(&self, id: &SubscriptionId) -> Option<usize> {
+        self.managers.iter().position(|manager| manager.subscription().id == *id)
+    }
+
+    fn attempted(&mut self, envelope: &Envelope, taken: bool) {
+        let ask = match &envelope.message.content {
+            Content::Ask(_) => envelope.ask.as_ref().map(asked),
+            Content::ActionDone(_)
+            | Content::ActionFallback(_)
+            | Content::Host { .. }
+            | Content::Session { .. } => None,
+        };
+        self.tell(Truth::Attempted {
+            to: envelope.message.to.clone(),
+            session: envelope.session.clone(),
+            message: envelope.message.id,
+            content: envelope.message.content.clone(),
+            ask,
+            taken,
+        });
+    }
+
+    /// An action is called.
+    pub(super) fn action(&mut self, life: u32, id: CallId, assignment: &Assignment) {
+        if life != self.life || self.engine.is_none() {
+            return;
+        }
+        self.stats.actions += 1;
+        let faults = &self.scenario.faults;
+        let (lost, unclear) = match self.calm {
+            true => (0, 0),
+            false => (faults.action_call_lost, faults.action_call_unclear),
+        };
+        let mut wire = Grip {
+            now: self.now,
+            host: assignment.host.clone(),
+            world: self.cloud.target_mut(),
+            truth: &mut self.truth,
+            dice: &mut self.wire,
+            lost,
+            unclear,
+        };
+        let result = self.plugins.act(assignment, &mut wire);
+        let end = match &result {
+            Ok(Progress::Done { .. }) => ActionEnd::Done,
+            Ok(Progress::Again { .. }) => ActionEnd::Again,
+            Err(error) => ActionEnd::Failed(error.to_string()),
+        };
+        self.drain_trace();
+        self.note_action(life, id, assignment, end);
+        let wait = self.latency.span(1, 500);
+        self.bring(wait, life, event::Event::ActionReturned(id, result));
+    }
+
+    /// A manager does something.
+    pub(super) fn deed(&mut self, number: usize, deed: Deed) {
+        if let Deed::Answer(answer) = deed {
+            return self.send_answer(number, *answer);
+        }
+        let world = self.cloud.target_mut();
+        let next = self.managers[number].act(self.now, deed, world, &mut self.manners);
+        for (wait, deed) in next {
+            self.queue.push(self.now + wait, Event::Deed { manager: number, deed });
+        }
+    }
+}
+
+/// An action's way to the cloud.
+struct Grip<'a> {
+    now: Time,
+    host: Option<HostId>,
+    world: &'a mut World,
+    truth: &'a mut Vec<Entry>,
+    dice: &'a mut Dice,
+    lost: u32,
+    unclear: u32,
+}
+
+impl Grip<'_> {
+    fn send(&mut self, call: &CloudCall) -> Result<CloudReply, CloudError> {
+        let no_answer = || Err(CloudError::Unclear("no answer in time".into()));
+        if !fenix_cloud::sim::is_read(call) {
+            let what = Truth::ActionSent { host: self.host.clone(), call: call.clone() };
+            self.truth.push(Entry { at: self.now, what });
+        }
+        if self.dice.chance(self.lost) {
+            return no_answer();
+        }
+        let result = self.world.call(self.now, call);
+        if self.dice.chance(self.unclear) { no_answer() } else { result }
+    }
+}
+
+impl Hand for Grip<'_> {
+    fn host(&mut self, host: &HostId) -> Result<Host, CloudError> {
+        match self.send(&CloudCall::ReadHost { host: host.clone() })? {
+            CloudReply::Host { host: Some(host), .. } => Ok(host),
+            CloudReply::Host { host: None, .. }
+            | CloudReply::All { .. }
+            | CloudReply::Instance(_)
+            | CloudReply::Accepted => Err(CloudError::NotFound(format!("host {host}"))),
+        }
+    }
+
+    fn reboot(&mut self, host: &HostId) -> Result<(), CloudError> {
+        self.send(&CloudCall::Reboot { host: host.clone() }).map(|_: CloudReply| ())
+    }
+}

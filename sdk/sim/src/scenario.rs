@@ -1,0 +1,205 @@
+//! What a simulation is made of: plain data, from which everything else follows.
+
+use fenix_cloud::sim::Spec;
+use fenix_core::id::{HostId, SessionId};
+use fenix_core::policy::Terms;
+use fenix_core::session::Stage;
+use fenix_core::time::{Millis, Time};
+use fenix_engine::Settings;
+use fenix_store::Failure;
+
+use crate::managers::ManagerSpec;
+
+/// When every simulation begins. Spans of a scenario are counted from here.
+pub const START: Time = Time(0);
+
+/// A whole simulation: the cloud, its applications, the sessions, and what goes wrong.
+///
+/// The same scenario with the same plug-ins gives the same run, byte for byte.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What chance decides while it runs comes from here.
+    pub seed: u64,
+    /// The cloud: what is in it, how long things take, what fails, what others do.
+    pub cloud: Spec,
+    /// The installation's limits.
+    pub settings: Settings,
+    /// Application managers and other listeners.
+    pub managers: Vec<ManagerSpec>,
+    /// The sessions to be made.
+    pub sessions: Vec<SessionSpec>,
+    /// What administrators do at fixed times.
+    pub orders: Vec<Order>,
+    /// What an administrator does about sessions that do not go on.
+    pub operator: Operator,
+    /// What happens to Fenix.
+    pub faults: Faults,
+    /// From here on nothing goes wrong by itself, and the cloud is mended.
+    pub calm_at: Millis,
+    /// The end, if the sessions are not over before.
+    pub end_at: Millis,
+}
+
+/// A session to be made.
+#[derive(Clone, Debug)]
+pub struct SessionSpec {
+    /// When it is asked for.
+    pub at: Millis,
+    /// Its hosts; empty = all that no other session holds.
+    pub hosts: Vec<HostId>,
+    /// When work may begin, after `at`.
+    pub begins_in: Millis,
+    /// How long after that a new host may be begun; `None` = without end.
+    pub window: Option<Millis>,
+    /// Told to managers: JSON text of an object.
+    pub metadata: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The actions.
+    pub actions: Vec<Action>,
+    /// What it is held to.
+    pub terms: Terms,
+}
+
+/// One entry of a session's action list.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// The plug-in's name.
+    pub plugin: String,
+    /// When it runs.
+    pub stage: Stage,
+    /// What it is told: JSON text, `""` if nothing.
+    pub metadata: String,
+}
+
+/// Something that an administrator does at a fixed time.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// When.
+    pub at: Millis,
+    /// To which session: its place in [`Scenario::sessions`].
+    pub session: usize,
+    /// What.
+    pub what: Command,
+}
+
+/// What an administrator can do to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Hold it.
+    Pause,
+    /// Let it go on.
+    Continue,
+    /// Close and remove it.
+    Delete,
+}
+
+/// An administrator who looks at the sessions once in a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// How often a session that was halted, paused or failed is continued.
+    pub continues: u32,
+    /// True if a session that will not be continued any more is deleted.
+    pub deletes: bool,
+}
+
+/// What happens to Fenix and to what it sends, besides what [`Spec::wire`] says about calls to the cloud.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// How many messages of a thousand are lost on their way.
+    pub message_lost: u32,
+    /// How many messages of a thousand arrive, and Fenix does not hear of it.
+    pub message_unclear: u32,
+    /// How many messages of a thousand arrive twice.
+    pub message_doubled: u32,
+    /// How many calls of actions to the cloud of a thousand are lost on their way.
+    pub action_call_lost: u32,
+    /// How many calls of actions to the cloud of a thousand are done, and the action does not hear of it.
+    pub action_call_unclear: u32,
+    /// Fenix is killed.
+    pub kills: Vec<Kill>,
+    /// Fenix stands still, as in a suspended machine, and the rest of the world does not.
+    pub freezes: Vec<Freeze>,
+}
+
+/// One death of Fenix.
+#[derive(Clone, Copy, Debug)]
+pub struct Kill {
+    /// The first thing that Fenix handles after this is its last one.
+    pub at: Millis,
+    /// How far it comes with it.
+    pub point: Point,
+    /// How long it takes until it is started again.
+    pub down: Millis,
+}
+
+/// How far Fenix comes before it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// Nothing of it is on disk.
+    BeforeAppend,
+    /// The disk says no.
+    AppendFails(Failure),
+    /// It is on disk, and so many of the orders that follow from it are carried out.
+    AfterOrders(u32),
+}
+
+/// Fenix stands still.
+#[derive(Clone, Copy, Debug)]
+pub struct Freeze {
+    /// From when.
+    pub at: Millis,
+    /// How long.
+    pub span: Millis,
+}
+
+impl Scenario {
+    /// A scenario on that cloud in which nothing goes wrong and nobody does anything; add sessions and managers.
+    pub fn new(seed: u64, cloud: Spec) -> Scenario {
+        Scenario {
+            seed,
+            cloud,
+            settings: Settings::default(),
+            managers: Vec::new(),
+            sessions: Vec::new(),
+            orders: Vec::new(),
+            operator: Operator { continues: 0, deletes: false },
+            faults: Faults::default(),
+            calm_at: Millis::from_secs(600),
+            end_at: Millis::from_secs(24 * 3600),
+        }
+    }
+
+    /// The session of that id.
+    pub fn session(&self, id: &SessionId) -> Option<&SessionSpec> {
+        self.sessions.iter().zip(0..).find(|(_, place)| session_id(*place) == *id).map(|(spec, _)| spec)
+    }
+}
+
+impl SessionSpec {
+    /// A session on all hosts, at once, with that workflow, without actions, under the default terms.
+    pub fn new(workflow: &str) -> SessionSpec {
+        SessionSpec {
+            at: Millis::from_secs(5),
+            hosts: Vec::new(),
+            begins_in: Millis::from_secs(60),
+            window: None,
+            metadata: "{}".into(),
+            workflow: workflow.into(),
+            actions: Vec::new(),
+            terms: Terms::default(),
+        }
+    }
+
+    /// With an action on every host.
+    #[must_use]
+    pub fn with_action(mut self, plugin: &str, stage: Stage) -> SessionSpec {
+        self.actions.push(Action { plugin: plugin.into(), stage, metadata: String::new() });
+        self
+    }
+}
+
+/// The id of a scenario's session, by its place in [`Scenario::sessions`].
+pub fn session_id(place: usize) -> SessionId {
+    SessionId::from(format!("00000000-0000-0000-0000-{:012}", place + 1))
+}
