@@ -22,7 +22,7 @@ pub(crate) use watch::history_line;
 /// Rolling maintenance of an infrastructure, together with the applications that run on it.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXIT_CODES, propagate_version = true)]
-pub struct Cli {
+struct Cli {
     /// Form of the results
     #[arg(long, value_enum, global = true, default_value_t = Output::Text)]
     output: Output,
@@ -56,8 +56,12 @@ enum Command {
     Demo(crate::demo::DemoArgs),
 }
 
-/// Runs one command to its end.
-pub fn run(cli: Cli) -> ExitCode {
+/// The whole binary: reads the arguments, runs one command to its end, and says how it went.
+pub fn main() -> ExitCode {
+    run(Cli::parse())
+}
+
+fn run(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return print::failure(&Failure::failed(format!("cannot start: {error}"))),

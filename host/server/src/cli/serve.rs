@@ -1,5 +1,6 @@
 //! `fenix serve`: the server, from start to signal.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -51,7 +52,10 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
 /// Sends the log to standard error; `RUST_LOG` says what is in it.
 pub(super) fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     if subscriber.try_init().is_err() {
         print::note("the log was set up before");
     }

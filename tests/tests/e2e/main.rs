@@ -1,0 +1,16 @@
+//! Fenix from end to end: the real binary in real processes, spoken to as its users speak to it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod alarm;
+mod cloud;
+mod http;
+mod process;
+mod rig;
+
+mod bad_input;
+mod calls;
+mod command_line;
+mod crash;
+mod demo;
+mod managers;
+mod sample_manager;

@@ -1,0 +1,157 @@
+//! A cloud and a server, each a process, in a directory of their own.
+
+use std::path::Path;
+use std::time::Instant;
+
+use fenix_cloud::sim::Spec;
+use fenix_cloud::sim::spec::{Span, Times};
+use fenix_cloud::sim::trace::TraceEvent;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::cloud::Cloud;
+use crate::http::{Reply, call_json, get};
+use crate::process::{PATIENCE, Process, run};
+
+/// The project in [`small_cloud`].
+pub(crate) const PROJECT: &str = "doctor";
+
+/// Doctor's topology with three computes, and everything done in moments.
+pub(crate) fn small_cloud() -> Spec {
+    let moment = Span::Fixed(100);
+    let times = Times {
+        cold_ms: moment,
+        live_ms: moment,
+        evacuate_ms: moment,
+        resize_ms: moment,
+        boot_ms: moment,
+        reboot_ms: moment,
+    };
+    Spec { times, ..Spec::doctor(3) }
+}
+
+/// A cloud and a server.
+pub(crate) struct Rig {
+    // The order is that in which they end.
+    server: Option<Process>,
+    _cloud: Process,
+    pub(crate) cloud: Cloud,
+    /// The server's address, like `http://127.0.0.1:12347`.
+    pub(crate) url: String,
+    dir: TempDir,
+}
+
+impl Rig {
+    /// Starts both, and waits until the server has read the cloud.
+    pub(crate) fn start(spec: &Spec) -> Rig {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("rack.toml");
+        std::fs::write(&file, toml::to_string(spec).unwrap()).unwrap();
+        let state = dir.path().join("cloud.state");
+        let args =
+            ["cloud", "sim", "--listen", "127.0.0.1:0", "--file", text(&file), "--state", text(&state)];
+        let process = Process::start(&args);
+        let cloud = Cloud { address: process.address.clone() };
+        let mut rig = Rig { server: None, _cloud: process, cloud, url: String::new(), dir };
+        rig.start_server("127.0.0.1:0");
+        rig
+    }
+
+    fn start_server(&mut self, listen: &str) {
+        let data = self.path("data");
+        let args = ["serve", "--listen", listen, "--data-dir", &data, "--cloud", &self.cloud.address];
+        let server = Process::start(&args);
+        self.url.clone_from(&server.address);
+        self.server = Some(server);
+        let begun = Instant::now();
+        while get(&self.at("/readyz")).status != 200 {
+            assert!(begun.elapsed() < PATIENCE);
+        }
+    }
+
+    /// A file or directory of this rig.
+    pub(crate) fn path(&self, name: &str) -> String {
+        text(&self.dir.path().join(name)).to_owned()
+    }
+
+    /// A URL of the server.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Kills the server in the middle of whatever it does, and starts it again at the same address.
+    pub(crate) fn crash_server(&mut self) {
+        self.server.take().unwrap().kill();
+        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        self.start_server(&address);
+    }
+
+    /// Starts a manager process.
+    pub(crate) fn manager(&self, more: &[&str]) -> Process {
+        let base = ["vnfm", "--project", PROJECT, "--url", &self.url, "--cloud", &self.cloud.address];
+        Process::start(&[&base, more].concat())
+    }
+
+    /// Registers a receiver for the project's events.
+    pub(crate) fn subscribe(&self, url: &str) {
+        let body = json!({ "project_id": PROJECT, "event_type": "maintenance.scheduled", "url": url });
+        call_json("PUT", &self.at("/v1/subscription/test"), &body).good();
+    }
+
+    /// Starts a session, and returns its URL.
+    #[track_caller]
+    pub(crate) fn begin(&self, body: &Value) -> String {
+        let reply = self.post(body).good();
+        self.at(&format!("/v1/maintenance/{}", reply["session_id"].as_str().unwrap()))
+    }
+
+    pub(crate) fn post(&self, body: &Value) -> Reply {
+        call_json("POST", &self.at("/v1/maintenance"), body)
+    }
+
+    /// What really happened in the cloud.
+    pub(crate) fn trace(&self) -> Vec<TraceEvent> {
+        let output = run(&["cloud", "trace", "--cloud", &self.cloud.address]);
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// The old API's sample body, on these hosts.
+pub(crate) fn sample_body(hosts: &[&str]) -> Value {
+    json!({
+        "hosts": hosts,
+        "state": "MAINTENANCE",
+        "maintenance_at": "2020-01-01 00:00:00",
+        "metadata": { "openstack_version": "Train" },
+        "workflow": "default",
+        "actions": [{ "plugin": "reboot", "type": "host", "metadata": {} }],
+        "download": [],
+    })
+}
+
+/// Waits for news of a session until they are as wanted, and returns the last ones.
+#[track_caller]
+pub(crate) fn wait_for(session: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    let mut from = 0;
+    loop {
+        let news = get(&format!("{session}/events?from={from}&wait=5")).good();
+        if wanted(&news) {
+            return news;
+        }
+        from = news["next"].as_u64().unwrap();
+        assert!(begun.elapsed() < PATIENCE, "{}", get(&format!("{session}/detail")).body);
+    }
+}
+
+/// Waits until a session has ended.
+#[track_caller]
+pub(crate) fn wait_for_end(session: &str) -> Value {
+    wait_for(session, |news| matches!(news["condition"].as_str(), Some("ended" | "parked")))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
