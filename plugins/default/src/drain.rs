@@ -7,7 +7,7 @@ use fenix_sdk::workflow::{AskInfo, HostInfo, InstanceInfo, MovableKind, ProjectI
 
 use crate::consent::{self, Stand};
 use crate::room;
-use crate::turn::{Step, Turn};
+use crate::turn::{PATIENCE, Step, Turn};
 
 /// The note that says since when a host does not get emptier.
 pub(crate) fn note(host: &str) -> String {
@@ -19,14 +19,25 @@ pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
     let leaving: Vec<InstanceInfo> =
         turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
     if leaving.is_empty() {
-        return restless(turn, host, "instances on their way from or to it to come to rest");
+        return restless(turn, host, "instances on their way from or to it to come to rest", None);
     }
     if leaving.iter().all(|instance| instance.busy) {
         return Err(turn.look_again(format!("{} instances to leave {}", leaving.len(), host.id)));
     }
     let agreed = owners_agree(turn, host, &leaving)?;
     let places = places(turn, host, &leaving)?;
+    room::found(turn);
     move_all(turn, host, &leaving, &agreed, &places)
+}
+
+/// Ends the decision if there is no room for what is on the host: has managers asked for some.
+pub(crate) fn has_places(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
+    let leaving: Vec<InstanceInfo> =
+        turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
+    if leaving.is_empty() {
+        return Ok(());
+    }
+    places(turn, host, &leaving).map(|_| ())
 }
 
 /// Every owner of an instance on the host is asked, all at once; nothing moves before all of them agreed.
@@ -150,8 +161,8 @@ fn move_all(
         return Err(turn.look_again(format!("{planned} instances to leave {}", host.id)));
     }
     match (not_yet, restless_one) {
-        (Some(why), _) => Err(turn.look_again(why)),
-        (None, Some(why)) => restless(turn, host, &why),
+        (Some(why), _) => restless(turn, host, &why, Some(PATIENCE)),
+        (None, Some(why)) => restless(turn, host, &why, None),
         (None, None) => Err(turn.look_again(format!("{} to be empty", host.id))),
     }
 }
@@ -219,9 +230,10 @@ fn own_action(turn: &Turn<'_>, instance: &InstanceInfo, ask: Option<&AskInfo>) -
     )))
 }
 
-/// Nothing moves, and nobody can move what is left: waits, but not for ever.
-fn restless(turn: &mut Turn<'_>, host: &HostInfo, why: &str) -> Step {
-    let limit = turn.terms.own_action_within;
+/// Nothing moves, and nobody can move what is left: waits, but not for ever. Without a limit it is the time that a
+/// manager has to move something by itself.
+fn restless(turn: &mut Turn<'_>, host: &HostInfo, why: &str, limit: Option<u32>) -> Step {
+    let limit = limit.unwrap_or(turn.terms.own_action_within);
     if turn.has_lasted(&note(&host.id), limit) {
         let reason = format!("{} did not become empty in {limit} s: {why}", host.id);
         let policy = turn.terms.failed_move;

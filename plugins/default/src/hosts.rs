@@ -3,8 +3,14 @@
 use fenix_sdk::types::{Decision, HostKind, HostStage, Phase, Policy, Subject, Target};
 use fenix_sdk::workflow::{Candidate, HostInfo, PAGE, Readiness, WorkState};
 
-use crate::turn::{Step, Turn};
+use crate::turn::{PATIENCE, Step, Turn};
 use crate::{drain, room};
+
+/// Candidates that one decision looks at if a rule says that the best one has to wait.
+const LOOK_AT: u32 = 16;
+
+/// The note that says since when no host may be taken.
+const NOT_YET: &str = "not-yet";
 
 /// Seconds that a host may be down before it is left out: longer than a restart that somebody else began.
 const DOWN_LIMIT: u32 = 900;
@@ -13,11 +19,37 @@ const DOWN_LIMIT: u32 = 900;
 pub(crate) fn next(turn: &mut Turn<'_>) -> Step {
     let Some(candidate) = best(turn) else { return end(turn) };
     match candidate.readiness {
-        Readiness::Ready | Readiness::CanEmpty => take(turn, &candidate),
+        Readiness::Ready | Readiness::CanEmpty => match refusal(turn, &candidate) {
+            None => take(turn, &candidate),
+            Some(why) => another(turn, &candidate, &why),
+        },
         Readiness::Blocked if is_up(turn, &candidate.host) => room::make(turn, &candidate.why),
         // Those that are down stand behind all others: nothing else is left.
         Readiness::Blocked => wait_for_host(turn, &candidate.host),
     }
+}
+
+/// Why a host may not be taken out of service now; `None` if it may.
+fn refusal(turn: &Turn<'_>, candidate: &Candidate) -> Option<String> {
+    let refusal = turn.view.check(&Decision::Fence(candidate.host.clone())).err()?;
+    Some(format!("leave to take {} out of service: {}: {}", candidate.host, refusal.rule, refusal.why))
+}
+
+/// A rule says that the best host has to wait: another one may go first. If none may, it is waited for, but not for
+/// ever; then somebody has to look at it.
+fn another(turn: &mut Turn<'_>, best: &Candidate, why: &str) -> Step {
+    let is_ready = |candidate: &Candidate| !matches!(candidate.readiness, Readiness::Blocked);
+    let others = turn.view.candidates(LOOK_AT).into_iter().filter(is_ready);
+    let other = others.filter(|other| other.host != best.host).find(|other| refusal(turn, other).is_none());
+    if let Some(other) = other {
+        return take(turn, &other);
+    }
+    let is_over = turn.session.window_end.is_some_and(|end| turn.now >= end);
+    if is_over || turn.has_lasted(NOT_YET, PATIENCE) {
+        turn.forget(NOT_YET);
+        return Err(turn.wait(why));
+    }
+    Err(turn.look_again(why))
 }
 
 /// The host whose turn it is. Before START that is a compute, empty or to be emptied: everything that is in the way
@@ -59,15 +91,9 @@ fn wait_for_host(turn: &mut Turn<'_>, host: &str) -> Step {
 
 /// Fences a host and enters the phase that says what will happen to it.
 fn take(turn: &mut Turn<'_>, candidate: &Candidate) -> Step {
-    if let Err(refusal) = turn.view.check(&Decision::Fence(candidate.host.clone())) {
-        let on =
-            format!("leave to take {} out of service: {}: {}", candidate.host, refusal.rule, refusal.why);
-        return Err(match turn.session.window_end {
-            Some(end) if turn.now >= end => turn.wait(on),
-            Some(_) | None => turn.look_again(on),
-        });
-    }
     turn.forget(&format!("down:{}", candidate.host));
+    turn.forget(NOT_YET);
+    room::found(turn);
     let (phase, reason) = match candidate.readiness {
         Readiness::Ready => (Phase::StartMaintenance, "no instance is on it"),
         Readiness::CanEmpty | Readiness::Blocked => (emptying(turn), "everything on it fits elsewhere"),
@@ -89,7 +115,12 @@ fn emptying(turn: &Turn<'_>) -> Phase {
 /// The host in hand is fenced: empties it, or works on it if it is empty.
 pub(crate) fn empty_or_work(turn: &mut Turn<'_>) -> Step {
     let Some(host) = in_hand(turn, HostStage::Fenced) else { return Ok(()) };
+    fence_again(turn, &host)?;
     if host.instances > 0 {
+        if turn.session.phase == Phase::ScaleIn {
+            // Entered again and again, the phases would take turns.
+            drain::has_places(turn, &host)?;
+        }
         let emptying = emptying(turn);
         if turn.session.phase != emptying {
             turn.plan.enter(emptying, &format!("{} is not empty", host.id));
@@ -97,21 +128,45 @@ pub(crate) fn empty_or_work(turn: &mut Turn<'_>) -> Step {
         }
         return drain::empty(turn, &host);
     }
-    turn.forget(&drain::note(&host.id));
     let target = Target::Host(host.id.clone());
     if let Some(effect) = turn.view.in_flight(&Subject::Host(host.id.clone())) {
         return Err(turn.wait(format!("{} of {}", effect.kind, host.id)));
     }
-    if let Err(refusal) = turn.view.check(&Decision::Work(target.clone())) {
-        return Err(
-            turn.look_again(format!("leave to work on {}: {}: {}", host.id, refusal.rule, refusal.why))
-        );
+    if turn.session.window_end.is_some_and(|end| turn.now >= end) {
+        turn.plan.release(&host.id, "the window is over, and no work was begun on it");
+        return Err(turn.wait(format!("{} to be back in service", host.id)));
     }
+    may_work(turn, &host, &target)?;
     if turn.session.phase != Phase::StartMaintenance {
         turn.plan.enter(Phase::StartMaintenance, &format!("{} is empty", host.id));
     }
     turn.plan.work(&target, "it is fenced and empty");
     Err(turn.wait(format!("the actions on {}", host.id)))
+}
+
+/// Somebody enabled the host in hand, for whatever reason: its turn is not over.
+fn fence_again(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
+    let fence = Decision::Fence(host.id.clone());
+    if !host.in_service || turn.view.check(&fence).is_err() {
+        return Ok(());
+    }
+    turn.plan.fence(&host.id, "somebody enabled it in its turn");
+    Err(turn.look_again(format!("{} to be fenced once more", host.id)))
+}
+
+/// Ends the decision if a rule does not let the host be worked on now: waits, but not for ever.
+fn may_work(turn: &mut Turn<'_>, host: &HostInfo, target: &Target) -> Step {
+    let note = drain::note(&host.id);
+    let Err(refusal) = turn.view.check(&Decision::Work(target.clone())) else {
+        turn.forget(&note);
+        return Ok(());
+    };
+    let why = format!("leave to work on {}: {}: {}", host.id, refusal.rule, refusal.why);
+    if turn.has_lasted(&note, PATIENCE) {
+        let policy = turn.terms.failed_action;
+        return Err(turn.give_up_on(&host.id, policy, &why));
+    }
+    Err(turn.look_again(why))
 }
 
 /// Work was begun on the host in hand: waits for it, or does what the terms say about its failure.
@@ -121,10 +176,10 @@ pub(crate) fn work(turn: &mut Turn<'_>) -> Step {
     let policy = turn.terms.failed_action;
     match turn.view.work(&target) {
         WorkState::Running => Err(turn.wait(format!("the actions on {}", host.id))),
-        WorkState::None | WorkState::Done => again(turn, &target, "its work is to be finished"),
-        WorkState::Failed if host.tries == 0 => again(turn, &target, "the session was continued"),
+        WorkState::None | WorkState::Done => again(turn, &host, "its work is to be finished"),
+        WorkState::Failed if host.tries == 0 => again(turn, &host, "the session was continued"),
         WorkState::Failed if policy == Policy::Retry && host.tries < turn.terms.rounds => {
-            again(turn, &target, "it failed, and the terms say to try again")
+            again(turn, &host, "it failed, and the terms say to try again")
         }
         WorkState::Failed => {
             let reason = format!("the actions on {} failed", host.id);
@@ -133,14 +188,12 @@ pub(crate) fn work(turn: &mut Turn<'_>) -> Step {
     }
 }
 
-fn again(turn: &mut Turn<'_>, target: &Target, reason: &str) -> Step {
-    if let Err(refusal) = turn.view.check(&Decision::Work(target.clone())) {
-        return Err(
-            turn.look_again(format!("leave to go on with the work: {}: {}", refusal.rule, refusal.why))
-        );
-    }
-    turn.plan.work(target, reason);
-    Err(turn.wait("the actions"))
+fn again(turn: &mut Turn<'_>, host: &HostInfo, reason: &str) -> Step {
+    fence_again(turn, host)?;
+    let target = Target::Host(host.id.clone());
+    may_work(turn, host, &target)?;
+    turn.plan.work(&target, reason);
+    Err(turn.wait(format!("the actions on {}", host.id)))
 }
 
 /// All actions on the host in hand are done: gives it back.

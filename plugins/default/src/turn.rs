@@ -9,6 +9,10 @@ pub(crate) type Step = Result<(), Waiting>;
 /// Seconds between two looks at something that may change without waking us.
 pub(crate) const LOOK_AGAIN: u32 = 15;
 
+/// Seconds after which something that nobody here can change is no longer waited for: another session may keep a
+/// host or the members of a group for hours, but not for a night.
+pub(crate) const PATIENCE: u32 = 4 * 3600;
+
 /// One decision.
 pub(crate) struct Turn<'a> {
     pub(crate) view: &'a dyn View,

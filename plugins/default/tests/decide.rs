@@ -22,7 +22,7 @@ fn host(id: &str, stage: HostStage, instances: u32) -> HostInfo {
         kind: HostKind::Compute,
         zone: "z".to_owned(),
         stage,
-        in_service: true,
+        in_service: matches!(stage, HostStage::Waiting | HostStage::Maintained),
         up: true,
         instances,
         tries: 0,
@@ -85,6 +85,7 @@ fn emptying() -> FakeView {
     view.session.phase = Phase::PrepareMaintenance;
     view.session.fenced = 1;
     view.hosts[0].stage = HostStage::Fenced;
+    view.hosts[0].in_service = false;
     for (id, project) in [(2, "p"), (3, "q")] {
         view.asks.push(ask(id, project, AskKind::PrepareMaintenance, Some("a"), AskStatus::Acked));
     }
@@ -111,8 +112,13 @@ fn moving(instance: &str, how: MoveHow, ask: Option<u32>) -> Decision {
 /// Decides, and compares what is wanted, notes left out: they are memory, not deeds.
 #[track_caller]
 fn check(view: &FakeView, expected: &[Decision]) -> Waiting {
+    check_at(view, NOW, expected)
+}
+
+#[track_caller]
+fn check_at(view: &FakeView, now: u32, expected: &[Decision]) -> Waiting {
     let mut plan = FakePlan::default();
-    let wakeup = Wakeup { trigger: Trigger::Changed, now: NOW };
+    let wakeup = Wakeup { trigger: Trigger::Changed, now };
     let waiting = match decide(view, &mut plan, wakeup) {
         Ok(waiting) => waiting,
         Err(error) => panic!("no verdict: {error:?}"),
@@ -301,6 +307,71 @@ fn a_move_that_a_rule_forbids_now_is_waited_for() {
 }
 
 #[test]
+fn what_a_rule_forbids_for_hours_ends_as_the_terms_say() {
+    let no = |rule: &str| Refusal { rule: rule.to_owned(), why: "somebody is in the way".to_owned() };
+    let since =
+        |view: &mut FakeView, note: &str, at: u32| drop(view.notes.insert(note.to_owned(), at.to_string()));
+    let mut view = emptying();
+    view.refusals.push((moving("i1", MoveHow::Migrate, Some(2)), no("R2")));
+    view.instances.truncate(1);
+    view.session.maintenance_at = 0;
+    since(&mut view, "restless:a", 1);
+    check(&view, &[]);
+    let late = |view: &FakeView| check_at(view, NOW + 4 * 3600, &[Decision::Fail]);
+    late(&view);
+    let mut view = scene();
+    view.candidates = vec![candidate("a", Readiness::Ready)];
+    view.refusals.push((Decision::Fence("a".to_owned()), no("R6")));
+    assert!(check(&view, &[]).until.is_some());
+    since(&mut view, "not-yet", 1);
+    // Nothing that is waited for: the host halts the session.
+    assert_eq!(check_at(&view, NOW + 4 * 3600, &[]).until, None);
+}
+
+#[test]
+fn another_host_goes_first_if_a_rule_lets_the_best_one_wait() {
+    let mut view = scene();
+    view.session.phase = Phase::StartMaintenance;
+    view.candidates = vec![candidate("a", Readiness::Ready), candidate("b", Readiness::Ready)];
+    let why = "it is the last healthy controller".to_owned();
+    view.refusals.push((Decision::Fence("a".to_owned()), Refusal { rule: "R6".to_owned(), why }));
+    check(&view, &[Decision::Enter(Phase::StartMaintenance), Decision::Fence("b".to_owned())]);
+}
+
+#[test]
+fn a_host_that_somebody_enabled_in_its_turn_is_fenced_once_more() {
+    let mut view = emptying();
+    view.hosts[0].in_service = true;
+    check(&view, &[Decision::Fence("a".to_owned())]);
+    view.session.fenced = 0;
+    view.session.working = 1;
+    view.hosts[0].stage = HostStage::Working;
+    view.work.push((Target::Host("a".to_owned()), WorkState::Failed));
+    check(&view, &[Decision::Fence("a".to_owned())]);
+}
+
+#[test]
+fn a_host_that_was_emptied_too_late_is_given_back() {
+    let mut view = emptying();
+    view.instances.clear();
+    view.hosts[0].instances = 0;
+    view.session.window_end = Some(NOW);
+    check(&view, &[Decision::Release("a".to_owned())]);
+}
+
+#[test]
+fn phases_do_not_take_turns_while_a_fenced_host_waits_for_room() {
+    let mut view = emptying();
+    view.session.phase = Phase::ScaleIn;
+    view.places.insert("a".to_owned(), Err("no host has room for instance i1".to_owned()));
+    view.notes.insert("scale-in".to_owned(), "1:4".to_owned());
+    for (id, project) in [(4, "p"), (5, "q")] {
+        view.asks.push(ask(id, project, AskKind::ScaleIn, None, AskStatus::Open));
+    }
+    check(&view, &[]);
+}
+
+#[test]
 fn members_of_one_group_are_not_wanted_out_together() {
     let mut view = emptying();
     for instance in &mut view.instances {
@@ -334,6 +405,7 @@ fn a_failed_action_ends_as_the_terms_say() {
     view.session.phase = Phase::StartMaintenance;
     view.session.working = 1;
     view.hosts[0].stage = HostStage::Working;
+    view.hosts[0].in_service = false;
     view.hosts[0].tries = 1;
     view.work.push((target.clone(), WorkState::Failed));
     for (policy, expected) in [
