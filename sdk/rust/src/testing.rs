@@ -322,3 +322,54 @@ impl Cloud for FakeCloud {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::HostKind;
+
+    fn host(number: usize) -> HostInfo {
+        HostInfo {
+            id: format!("compute-{number:04}"),
+            kind: HostKind::Compute,
+            zone: "z".to_owned(),
+            stage: if number.is_multiple_of(2) { HostStage::Waiting } else { HostStage::Maintained },
+            in_service: true,
+            up: true,
+            instances: 0,
+            tries: 0,
+        }
+    }
+
+    #[test]
+    fn all_pages_are_read_once_whatever_their_number() {
+        for hosts in [0, 1, 255, 256, 257, 512, 700] {
+            let view = FakeView { hosts: (0..hosts).rev().map(host).collect(), ..FakeView::default() };
+            let ids: Vec<String> = view.all_hosts(None).into_iter().map(|host| host.id).collect();
+            assert_eq!(ids, (0..hosts).map(|number| host(number).id).collect::<Vec<_>>());
+            assert_eq!(view.all_hosts(Some(HostStage::Waiting)).len(), hosts.div_ceil(2));
+        }
+    }
+
+    #[test]
+    fn groups_are_numbered_and_do_not_nest() {
+        let mut plan = FakePlan::default();
+        plan.fail("alone");
+        plan.together_begin();
+        plan.fail("first");
+        plan.together_begin();
+        plan.fail("second");
+        plan.together_end();
+        plan.together_end();
+        plan.fail("alone again");
+        let groups: Vec<u32> = plan.planned.iter().map(|planned| planned.group).collect();
+        assert_eq!(groups, [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn lines_are_kept_for_the_thread_that_wrote_them() {
+        crate::log::warn("look");
+        assert_eq!(crate::log::take(), [(crate::log::Level::Warn, "look".to_owned())]);
+        assert!(crate::log::take().is_empty());
+    }
+}
