@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::stop::stopped;
+
 /// Connections at a time; further ones wait in the kernel's queue. Each may hold a body of 64 KiB.
 const MAX_CONNECTIONS: usize = 1024;
 
@@ -117,9 +119,4 @@ async fn connection(
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
     }
-}
-
-/// Returns once `stop` turns true, or nobody is left who could turn it.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stopped| *stopped).await);
 }

@@ -86,15 +86,16 @@ impl Server {
         let hands_runtime = runtime.clone();
         let hands = move |desk| Hands::new(hands_runtime, desk, cloud, actions, courier);
         let (writer, desk) = Writer::start(parts, hands, runtime)?;
+        let (stop, stopped) = watch::channel(false);
         let api = Api {
             desk,
             base,
             catalogue: sandbox.catalogue,
             defaults: config.terms,
             receivers: config.receivers,
+            stop: stopped.clone(),
             clock,
         };
-        let (stop, stopped) = watch::channel(false);
         let http = tokio::spawn(listen::serve(listener, router(Arc::new(api)), stopped));
         Ok(Server { address, stop, writer, http })
     }

@@ -42,7 +42,7 @@ pub fn stop(args: StopArgs) -> std::io::Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-/// Waits until `stop` turns true.
+/// Waits until `stop` turns true, or nobody is left who could turn it.
 pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stopped| *stopped).await);
 }

@@ -92,10 +92,15 @@ impl Rig {
         Process::start(&[&base, more].concat())
     }
 
-    /// Registers a receiver for the project's events.
+    /// Registers a receiver for what the project's manager is told.
     pub(crate) fn subscribe(&self, url: &str) {
-        let body = json!({ "project_id": PROJECT, "event_type": "maintenance.scheduled", "url": url });
-        call_json("PUT", &self.at("/v1/subscription/test"), &body).good();
+        self.listen("test", "maintenance.scheduled", url);
+    }
+
+    /// Registers a receiver for a type of events.
+    pub(crate) fn listen(&self, id: &str, event_type: &str, url: &str) {
+        let body = json!({ "project_id": PROJECT, "event_type": event_type, "url": url });
+        call_json("PUT", &self.at(&format!("/v1/subscription/{id}")), &body).good();
     }
 
     /// Starts a session, and returns its URL.

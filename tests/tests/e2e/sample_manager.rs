@@ -1,12 +1,13 @@
 //! The `sample` application manager of OPNFV Doctor, as contract 5.1 describes it, against today's Fenix.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fenix_core::inventory::Instance;
 use fenix_server::demo::truth::judge;
 use serde_json::{Value, json};
 
-use crate::alarm::{Traits, receive};
+use crate::alarm::{Inbox, Traits, receive};
 use crate::cloud::Cloud;
 use crate::http::{call, call_json, get};
 use crate::rig::{PROJECT, Rig, sample_body, small_cloud, wait_for_end};
@@ -84,6 +85,8 @@ fn doctors_sample_manager_completes_a_session_of_the_old_sample_body() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut manager = Manager { cloud: rig.cloud.clone(), removed: Vec::new(), seen: seen.clone() };
     rig.subscribe(&receive(move |event| manager.handle(&event)));
+    let inspector = Inbox::open();
+    rig.listen("inspector", "maintenance.host", &inspector.url);
 
     let session =
         rig.begin(&sample_body(&["compute-1", "compute-2", "compute-3", "controller-1", "controller-2"]));
@@ -94,6 +97,16 @@ fn doctors_sample_manager_completes_a_session_of_the_old_sample_body() {
     assert_eq!(get(&session).good()["state"], "MAINTENANCE_DONE");
     assert_eq!(call("DELETE", &session, b"").good(), json!({}));
     assert_eq!(get(&session).status, 404);
+
+    let mut told = BTreeMap::new();
+    for _ in 0..10 {
+        let event = inspector.next();
+        assert_eq!(event["project_id"], PROJECT);
+        let host = event["host"].as_str().unwrap().to_owned();
+        told.entry(host).or_insert_with(Vec::new).push(event["state"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(told.len(), 5);
+    assert!(told.values().all(|states| *states == ["IN_MAINTENANCE", "MAINTENANCE_COMPLETE"]), "{told:?}");
 
     let seen = seen.lock().unwrap();
     assert_eq!(seen.first().map(String::as_str), Some("MAINTENANCE"));

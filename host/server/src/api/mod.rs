@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, put};
 use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
+use tokio::sync::watch as watch_channel;
 
 use crate::plugins::Catalogue;
 use crate::receivers::Receivers;
@@ -18,6 +20,7 @@ use crate::wire::payload::Base;
 
 pub mod body;
 pub mod error;
+mod guard;
 mod health;
 mod maintenance;
 mod project;
@@ -39,6 +42,8 @@ pub struct Api {
     pub defaults: Terms,
     /// Where messages may be sent.
     pub receivers: Receivers,
+    /// Turns true when the server is to stop: whoever waits for news is then answered.
+    pub stop: watch_channel::Receiver<bool>,
     /// Tells how long a blocker stands.
     pub clock: Arc<dyn Clock + Send + Sync>,
 }
@@ -65,7 +70,11 @@ pub fn router(api: Arc<Api>) -> Router {
     for (path, methods) in routes {
         router = router.route(&format!("{path}/"), methods.clone()).route(path, methods);
     }
-    router.fallback(not_there).method_not_allowed_fallback(not_so).with_state(api)
+    router
+        .fallback(not_there)
+        .method_not_allowed_fallback(not_so)
+        .layer(from_fn_with_state(api.clone(), guard::check))
+        .with_state(api)
 }
 
 async fn not_there(uri: Uri) -> ApiError {

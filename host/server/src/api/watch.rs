@@ -14,6 +14,7 @@ use super::body::Ids;
 use super::error::ApiError;
 use super::maintenance::find;
 use super::{Api, views};
+use crate::stop::stopped;
 
 /// Longest wait for news in seconds: shorter than what proxies and clients cut off.
 const MAX_WAIT_SECS: u64 = 25;
@@ -41,8 +42,13 @@ pub(super) async fn events(
         let session = state.sessions.get(&id.as_str().into());
         session.is_none_or(|session| session.history.back().is_some_and(|line| line.seq > news.from))
     });
+    let mut stop = api.stop.clone();
     // The end of the wait and the end of the server are both answered with what there is.
-    let _news: bool = tokio::time::timeout(wait, newer).await.is_ok_and(|seen| seen.is_ok());
+    tokio::select! {
+        newer = newer => drop(newer),
+        () = stopped(&mut stop) => {}
+        () = tokio::time::sleep(wait) => {}
+    }
     let session = find(&api, &id)?;
     let lines: Vec<Value> =
         session.history.iter().filter(|line| line.seq > news.from).map(views::line).collect();

@@ -13,6 +13,7 @@ use super::exit::Failure;
 use super::text::{columns, plain};
 use super::{Output, print, watch};
 use crate::shell::clock::WallClock;
+use crate::wire::session::DEFAULT_WORKFLOW;
 use crate::wire::time::spaced;
 
 /// `fenix session`
@@ -58,9 +59,9 @@ struct Id {
 struct StartArgs {
     /// Hosts to maintain; none = all that no other session holds
     hosts: Vec<String>,
-    /// Workflow that decides
-    #[arg(long, default_value = "default")]
-    workflow: String,
+    /// Workflow that decides [default: default]
+    #[arg(long)]
+    workflow: Option<String>,
     /// Action to run, with its type (`pre`, `host`, `compute`, `controller`, `post`) and JSON metadata
     #[arg(long = "action", value_name = "PLUGIN[:TYPE[:JSON]]")]
     actions: Vec<String>,
@@ -100,9 +101,11 @@ pub async fn run(args: SessionArgs, output: Output) -> Result<(), Failure> {
         What::Watch(id) => watch::follow(&fenix, &resolve(&fenix, id).await?, output).await,
         What::Decisions(id) => decisions(&fenix, &resolve(&fenix, id).await?, output).await,
         What::Blockers(id) => blockers(&fenix, &resolve(&fenix, id).await?, output).await,
-        What::Continue(id) => steer(&fenix, id, Method::PUT, &json!({ "condition": "running" })).await,
-        What::Pause(id) => steer(&fenix, id, Method::PUT, &json!({ "condition": "paused" })).await,
-        What::Delete(id) => steer(&fenix, id, Method::DELETE, &Value::Null).await,
+        What::Continue(id) => {
+            steer(&fenix, id, Method::PUT, &json!({ "condition": "running" }), output).await
+        }
+        What::Pause(id) => steer(&fenix, id, Method::PUT, &json!({ "condition": "paused" }), output).await,
+        What::Delete(id) => steer(&fenix, id, Method::DELETE, &Value::Null, output).await,
     }
 }
 
@@ -130,11 +133,14 @@ async fn resolve(fenix: &Fenix, id: Id) -> Result<String, Failure> {
     }
 }
 
-async fn steer(fenix: &Fenix, id: Id, method: Method, body: &Value) -> Result<(), Failure> {
+async fn steer(fenix: &Fenix, id: Id, method: Method, body: &Value, output: Output) -> Result<(), Failure> {
     let session = resolve(fenix, id).await?;
     let body = (!body.is_null()).then_some(body);
     fenix.call(method, &path(&session), body).await?;
-    print::note(format!("done: session {session}"));
+    match output {
+        Output::Json => print::json(&json!({ "session_id": session })),
+        Output::Text => print::note(format!("done: session {session}")),
+    }
     Ok(())
 }
 
@@ -164,7 +170,9 @@ fn body(args: StartArgs) -> Result<Value, Failure> {
         }
     };
     body.entry("state").or_insert(json!("MAINTENANCE"));
-    body.entry("workflow").or_insert(json!(args.workflow));
+    if args.workflow.is_some() || !body.contains_key("workflow") {
+        body.insert("workflow".into(), json!(args.workflow.as_deref().unwrap_or(DEFAULT_WORKFLOW)));
+    }
     body.entry("metadata").or_insert(json!({}));
     if !args.hosts.is_empty() || !body.contains_key("hosts") {
         body.insert("hosts".into(), json!(args.hosts));
@@ -349,7 +357,7 @@ mod tests {
     use super::*;
 
     fn start(change: impl FnOnce(&mut StartArgs)) -> Result<Value, Failure> {
-        let mut args = StartArgs { workflow: "default".into(), ..StartArgs::default() };
+        let mut args = StartArgs::default();
         change(&mut args);
         body(args)
     }

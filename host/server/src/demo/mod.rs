@@ -66,7 +66,8 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<(), Failure> {
     let mut stop = stop::stop(args.stop).map_err(|error| Failure::of(&error))?;
     let (dir, keep) = directory(args.keep.as_deref())?;
     let result = in_directory(&args, &dir, output, &mut stop).await;
-    if keep || result.is_err() {
+    let failed = result.as_ref().is_err_and(|failure| failure.kind != Kind::Interrupted);
+    if keep || failed {
         print::note(format!("files: {}", dir.display()));
     } else if let Err(error) = std::fs::remove_dir_all(&dir) {
         print::note(format!("cannot remove {}: {error}", dir.display()));

@@ -99,6 +99,11 @@ impl Desk {
         self.health.borrow().clone()
     }
 
+    /// Waits until the health is as wanted, or the writer is gone.
+    pub async fn until_health(&self, wanted: impl FnMut(&Health) -> bool) {
+        drop(self.health.clone().wait_for(wanted).await);
+    }
+
     /// Tells of every newer state. A reader that is slow sees the newest, not each.
     pub fn changes(&self) -> watch::Receiver<Arc<State>> {
         self.state.clone()

@@ -229,3 +229,97 @@ pub(crate) fn whole(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use fenix_cloud::{Answering, Cloud};
+    use fenix_core::message::Subscription;
+    use fenix_core::view::{Verdict, View, Wakeup};
+    use fenix_engine::Settings;
+    use fenix_engine::command::Command;
+    use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudReply, Progress, WorkflowError};
+    use fenix_store::{Failure, MemJournal};
+
+    use super::*;
+    use crate::receivers::Receivers;
+    use crate::shell::clock::WallClock;
+    use crate::shell::courier::Courier;
+    use crate::shell::hands::ActionPort;
+    use crate::wire::payload::Base;
+
+    /// A cloud with nothing in it, and plug-ins that nobody calls.
+    struct Nothing;
+
+    impl Cloud for Nothing {
+        fn call<'a>(&'a self, _: &'a CloudCall) -> Answering<'a> {
+            let empty = CloudReply::All { hosts: Vec::new(), instances: Vec::new(), groups: Vec::new() };
+            Box::pin(async { Ok(empty) })
+        }
+    }
+
+    impl Workflows for Nothing {
+        fn decide(&self, _: &fenix_core::id::Digest, _: &View, _: &Wakeup) -> Result<Verdict, WorkflowError> {
+            Err(WorkflowError::Unusable("there is none".into()))
+        }
+    }
+
+    impl ActionPort for Nothing {
+        fn run(&self, _: &Assignment) -> Result<Progress, ActionError> {
+            Err(ActionError::Unusable("there is none".into()))
+        }
+    }
+
+    fn start(journal: MemJournal) -> (Writer, Desk) {
+        let clock = Arc::new(WallClock::default());
+        let parts = Parts {
+            engine: Engine::new(Settings::default(), clock.now()),
+            journal: Box::new(journal),
+            workflows: Arc::new(Nothing),
+            clock,
+        };
+        let courier = Courier::new(Base::new("http://127.0.0.1:1").unwrap(), Receivers::default()).unwrap();
+        let runtime = Handle::current();
+        let hands_runtime = runtime.clone();
+        let hands =
+            move |desk| Hands::new(hands_runtime, desk, Arc::new(Nothing), Arc::new(Nothing), courier);
+        Writer::start(parts, hands, runtime).unwrap()
+    }
+
+    fn subscribe(id: &str) -> Command {
+        let subscription = Subscription {
+            id: id.into(),
+            project: "p".into(),
+            event_type: "*".into(),
+            url: "http://127.0.0.1:1/".into(),
+        };
+        Command::Subscribe { subscription }
+    }
+
+    #[tokio::test]
+    async fn a_command_is_answered_and_shown_once_it_is_on_disk() {
+        let (writer, desk) = start(MemJournal::new());
+        assert_eq!(desk.command(subscribe("a")).await, Ok(Answer::Done));
+        assert_eq!(desk.command(subscribe("a")).await, Ok(Answer::Idle));
+        assert_eq!(desk.state().subscriptions.len(), 1);
+        desk.until_health(|health| *health == Health::Ready).await;
+        writer.stop().await;
+        assert_eq!(desk.health(), Health::Stopping);
+        assert_eq!(desk.command(subscribe("b")).await, Err(Refused::Stopping));
+    }
+
+    #[tokio::test]
+    async fn what_the_journal_does_not_take_is_neither_shown_nor_answered_nor_anything_after_it() {
+        let mut journal = MemJournal::new();
+        journal.fail_at(2, Failure::Stored);
+        let (writer, desk) = start(journal);
+        assert_eq!(desk.command(subscribe("a")).await, Ok(Answer::Done));
+        for id in ["b", "c"] {
+            let refused = desk.command(subscribe(id)).await;
+            assert!(matches!(refused, Err(Refused::Broken(_))), "{refused:?}");
+        }
+        assert_eq!(desk.state().subscriptions.len(), 1);
+        let health = desk.health();
+        assert!(matches!(&health, Health::Broken(why) if why.contains("journal")), "{health:?}");
+        writer.stop().await;
+    }
+}

@@ -1,5 +1,6 @@
 //! What the manager does with each event: the duties of contract 2.2, the way the Doctor sample manager has them.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use fenix_core::ask::{AskKind, MoveHow};
 use fenix_core::id::{InstanceId, ProjectId};
 use fenix_core::inventory::Instance;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::event::Event;
@@ -27,6 +28,9 @@ const REPLY_TRIES: usize = 20;
 /// Pause between two of them.
 const REPLY_PAUSE: Duration = Duration::from_millis(500);
 
+/// Messages whose answers are remembered: more than are ever on their way again.
+const MAX_HANDLED: usize = 256;
+
 /// A manager and what it knows.
 pub(super) struct Manager {
     pub(super) fenix: Fenix,
@@ -39,6 +43,8 @@ pub(super) struct Manager {
     pub(super) inbox: Option<PathBuf>,
     /// Instances that it removed to make room: it wants them back at the end.
     pub(super) taken_away: Vec<Instance>,
+    /// Messages that it has handled, the newest last: a double is answered again, and nothing is done again.
+    pub(super) handled: VecDeque<(String, Option<Value>)>,
 }
 
 impl Manager {
@@ -46,10 +52,29 @@ impl Manager {
     pub(super) async fn work(mut self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
             self.note(&event);
-            let state = event.text("state").to_owned();
-            match AskKind::ALL.into_iter().find(|kind| kind.wire() == state) {
-                Some(kind) => self.asked(kind, &event).await,
-                None => say(&format!("{state} {}", plain(&event.traits["instance_ids"].to_string()))),
+            let double = self.handled.iter().find(|(id, _)| *id == event.message_id).cloned();
+            match double {
+                Some((_, Some(reply))) => self.reply(&event, &reply, "again").await,
+                Some((_, None)) => {}
+                None => {
+                    let reply = self.handle(&event).await;
+                    self.handled.push_back((event.message_id, reply));
+                    if self.handled.len() > MAX_HANDLED {
+                        self.handled.pop_front();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what an event asks for, and returns what it answered.
+    async fn handle(&mut self, event: &Event) -> Option<Value> {
+        let state = event.text("state");
+        match AskKind::ALL.into_iter().find(|kind| kind.wire() == state) {
+            Some(kind) => self.asked(kind, event).await,
+            None => {
+                say(&format!("{state} {}", event.traits["instance_ids"]));
+                None
             }
         }
     }
@@ -64,39 +89,43 @@ impl Manager {
         }
     }
 
-    async fn asked(&mut self, kind: AskKind, event: &Event) {
+    async fn asked(&mut self, kind: AskKind, event: &Event) -> Option<Value> {
         let state = kind.wire();
+        let answer = |word: &str| json!({ "state": format!("{word}_{state}"), "session_id": event.text("session_id") });
         match self.mode {
-            Mode::Silent => return say(&format!("{state} -> no answer")),
+            Mode::Silent => {
+                say(&format!("{state} -> no answer"));
+                return None;
+            }
             Mode::Nack => {
-                let reply =
-                    json!({ "state": format!("NACK_{state}"), "session_id": event.text("session_id") });
-                return self.reply(event, &reply, "").await;
+                let reply = answer("NACK");
+                self.reply(event, &reply, "").await;
+                return Some(reply);
             }
             Mode::Slow => tokio::time::sleep(self.delay).await,
             Mode::Ack | Mode::OwnAction | Mode::Lying => {}
         }
-        let mut reply = json!({ "state": format!("ACK_{state}"), "session_id": event.text("session_id") });
-        let mut did = String::new();
-        match kind {
-            AskKind::Maintenance => reply["instance_ids"] = json!(self.instances(event).await),
-            AskKind::ScaleIn => did = self.scale_in().await,
-            AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {
-                let ids = self.instances(event).await;
-                let how = if self.mode == Mode::OwnAction { MoveHow::OwnAction } else { self.how };
-                let actions: Map<String, Value> =
-                    ids.iter().map(|id| (id.clone(), json!(how.wire()))).collect();
-                did = format!("{} {}", how.wire(), ids.join(" "));
-                reply["instance_actions"] = Value::Object(actions);
-                self.reply(event, &reply, &did).await;
-                if self.mode == Mode::OwnAction {
-                    self.move_by_itself(&ids).await;
-                }
-                return;
+        let mut reply = answer("ACK");
+        let mut ids = Vec::new();
+        let did = match kind {
+            AskKind::Maintenance => {
+                reply["instance_ids"] = json!(self.instances(event).await);
+                String::new()
             }
-            AskKind::MaintenanceComplete => did = self.scale_out().await,
-        }
+            AskKind::ScaleIn => self.scale_in().await,
+            AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {
+                ids = self.instances(event).await;
+                let how = if self.mode == Mode::OwnAction { MoveHow::OwnAction } else { self.how };
+                reply["instance_actions"] = ids.iter().map(|id| (id.clone(), json!(how.wire()))).collect();
+                format!("{} {}", how.wire(), ids.join(" "))
+            }
+            AskKind::MaintenanceComplete => self.scale_out().await,
+        };
         self.reply(event, &reply, &did).await;
+        if self.mode == Mode::OwnAction {
+            self.move_by_itself(&ids).await;
+        }
+        Some(reply)
     }
 
     /// The instances that an event is about.
@@ -142,8 +171,8 @@ impl Manager {
     }
 
     async fn move_by_itself(&self, ids: &[String]) {
-        let Some(cloud) = &self.cloud else { return say("moved nothing: it has no cloud") };
         for id in ids {
+            let Some(cloud) = &self.cloud else { return say("moved nothing: it has no cloud") };
             match application::move_away(cloud, &InstanceId::from(id)).await {
                 Ok(made) => say(&format!("re-created {id} as {made}")),
                 Err(trouble) => say(&format!("could not re-create {id}: {trouble}")),

@@ -134,6 +134,7 @@ pub async fn run(args: VnfmArgs) -> Result<(), Failure> {
             scale: args.scale,
             inbox: args.inbox,
             taken_away: Vec::new(),
+            handled: std::collections::VecDeque::new(),
         };
         tokio::select! {
             () = manager.work(inbox) => {}
