@@ -45,7 +45,14 @@ impl Engine {
             status: AskStatus::Open,
             ended_at: None,
         };
-        let (ask_id, project, valid) = (ask.id, ask.project.clone(), ask.reply_by);
+        let (ask_id, project) = (ask.id, ask.project.clone());
+        let valid = match ask.kind {
+            AskKind::MaintenanceComplete => not_before + self.settings.message_valid,
+            AskKind::Maintenance
+            | AskKind::ScaleIn
+            | AskKind::PrepareMaintenance
+            | AskKind::PlannedMaintenance => ask.reply_by,
+        };
         self.record(id, Body::Asked { ask, reason });
         let to: Vec<SubscriptionId> = self
             .subscribers(&project, "maintenance.scheduled")
@@ -77,11 +84,14 @@ impl Engine {
         self.record(id, Body::Queued { message });
     }
 
-    /// Ends a question without an answer, and drops its messages.
+    /// Ends a question without an answer, and drops its messages: nobody needs to hear of it any more. That all is
+    /// over everybody has to hear who was told that it begins, answer or not.
     pub(crate) fn end_ask(&mut self, id: &SessionId, ask: AskId, status: AskStatus) {
         let kind = self.state.session(id).and_then(|session| session.asks.get(&ask)).map(|ask| ask.kind);
         self.record(id, Body::AskEnded { ask, status });
-        self.drop_session_messages(id, |message| message.content == Content::Ask(ask));
+        if kind != Some(AskKind::MaintenanceComplete) {
+            self.drop_session_messages(id, |message| message.content == Content::Ask(ask));
+        }
         if kind == Some(AskKind::ScaleIn) {
             self.reread_for(id);
         }

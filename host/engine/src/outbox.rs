@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fenix_core::ask::AskStatus;
+use fenix_core::ask::{AskKind, AskStatus};
 use fenix_core::id::{HostId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::message::{Content, Delivery, Message};
 use fenix_core::record::Body;
@@ -89,12 +89,16 @@ impl Engine {
         }
     }
 
-    /// When a message loses its sense: a question with its window, which may be moved; in a session that is being
+    /// When a message loses its sense: a question with its window, which may be moved, but not the word that all is
+    /// over; in a session that is being
     /// deleted everything after the time in which a question must have reached its manager.
     fn valid_until(&self, id: &SessionId, message: &Message) -> Time {
         let Some(session) = self.state.session(id) else { return message.valid_until };
         let valid = match &message.content {
-            Content::Ask(ask) => session.asks.get(ask).map_or(message.valid_until, |ask| ask.reply_by),
+            Content::Ask(ask) => match session.asks.get(ask) {
+                Some(ask) if ask.kind != AskKind::MaintenanceComplete => ask.reply_by,
+                Some(_) | None => message.valid_until,
+            },
             Content::ActionDone(_)
             | Content::ActionFallback(_)
             | Content::Host { .. }
@@ -202,9 +206,7 @@ impl Engine {
             Some(_) => ask.reply_by,
         });
         let actions_at = match &ask {
-            Some(ask) if ask.kind == fenix_core::ask::AskKind::Maintenance => {
-                Some(session.plan.maintenance_at.max(self.now))
-            }
+            Some(ask) if ask.kind == AskKind::Maintenance => Some(session.plan.maintenance_at.max(self.now)),
             Some(_) | None => reply_at,
         };
         Some(Envelope {

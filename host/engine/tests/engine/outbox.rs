@@ -5,7 +5,7 @@ use fenix_core::decision::Decision;
 use fenix_core::id::AskId;
 use fenix_core::message::Delivery;
 use fenix_core::record::Body;
-use fenix_core::session::Phase;
+use fenix_core::session::{Condition, Phase};
 use fenix_core::time::Millis;
 use fenix_engine::Settings;
 use fenix_engine::command::Command;
@@ -230,4 +230,24 @@ fn a_clock_that_jumps_takes_no_time_from_managers() {
     assert_eq!(status(&world), &AskStatus::Open);
     world.pass(secs(20));
     assert_eq!(status(&world), &AskStatus::Expired);
+}
+
+#[test]
+fn that_all_is_over_is_told_even_to_a_manager_that_was_away_when_the_session_ended() {
+    let mut world = World::opened();
+    world.agree(AskKind::Maintenance, None);
+    world.decide([Decision::Fail]);
+    let begun = world.now;
+    while world.now.since(begun) < secs(200) {
+        while !world.mail.is_empty() {
+            world.mail_says(unreachable());
+        }
+        world.pass(secs(1));
+    }
+    assert_eq!(world.session().condition, Condition::Ended);
+    world.pass(secs(60));
+    let told = world.deliver_all();
+    let kinds: Vec<_> =
+        told.iter().filter_map(|envelope| envelope.ask.as_ref()).map(|ask| ask.kind).collect();
+    assert_eq!(kinds, [AskKind::MaintenanceComplete]);
 }
