@@ -1,18 +1,17 @@
 //! R1: an instance of a managed project is moved only after its manager agreed to this move.
 
 use fenix_core::ask::{AskKind, MoveHow, Reply};
-use fenix_core::id::{HostId, InstanceId, ProjectId, SessionId};
+use fenix_core::id::{InstanceId, ProjectId, SessionId};
 use fenix_core::policy::Policy;
 use fenix_engine::ports::CloudCall;
 
 use super::{Check, Checker, Findings, Sight};
 use crate::truth::{Asked, Truth};
 
-/// What managers were asked and what they answered.
+/// What managers answered.
 #[derive(Default)]
 pub(super) struct Consent {
     replies: Vec<(SessionId, ProjectId, Asked, Reply)>,
-    asked: Vec<(SessionId, Asked)>,
 }
 
 impl Checker for Consent {
@@ -20,9 +19,6 @@ impl Checker for Consent {
         match what {
             Truth::Replied { session, project, ask, reply } => {
                 self.replies.push((session.clone(), project.clone(), ask.clone(), reply.clone()));
-            }
-            Truth::Attempted { session, ask: Some(ask), .. } => {
-                self.asked.push((session.clone(), ask.clone()))
             }
             Truth::Sent { call: CloudCall::Migrate { instance, .. }, .. } => {
                 self.touched(sight, instance, MoveHow::Migrate, found);
@@ -66,14 +62,11 @@ impl Consent {
             reply.agrees && fits && ask.instances.contains(instance)
         });
         let forced = policies.nack == Policy::Force && said.clone().any(|(_, _, _, reply)| !reply.agrees)
-            || policies.silence == Policy::Force && self.was_asked(session, from);
+            // A question that could not be delivered counts as not answered.
+            || policies.silence == Policy::Force;
         if !agreed && !forced {
             let what = format!("{} of {instance} off {from} without leave of {}", how.wire(), seen.project);
             found.add(Check::R1, sight.at, what);
         }
-    }
-
-    fn was_asked(&self, session: &SessionId, host: &HostId) -> bool {
-        self.asked.iter().any(|(of, ask)| of == session && ask.host.as_ref() == Some(host))
     }
 }

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use fenix_cloud::sim::trace::{Actor, Happening};
 use fenix_core::id::{HostId, SessionId};
 use fenix_core::inventory::HostKind;
+use fenix_core::session::HostStage;
+use fenix_core::time::Time;
 use fenix_engine::ports::CloudCall;
 
 use super::{Check, Checker, Findings, Sight};
+use crate::report::Ending;
 use crate::truth::{ActionEnd, Truth};
 
 /// Hosts that Fenix has in turn.
@@ -16,18 +19,26 @@ pub(super) struct Limits {
     /// Disabled by Fenix. A host whose actions failed, or that could not be given back, may have been left out: it
     /// takes no turn any more.
     out: BTreeSet<HostId>,
+    /// Hosts taken while others were out; right if enough of those had been left out.
+    taken: Vec<Taken>,
     /// Controllers in their turn.
     controllers: BTreeSet<HostId>,
     /// The keys of the actions that are done, by host.
     done: BTreeMap<HostId, BTreeSet<String>>,
 }
 
+/// A host that was taken out while others were.
+struct Taken {
+    at: Time,
+    host: HostId,
+    most: usize,
+    others: Vec<HostId>,
+}
+
 impl Checker for Limits {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
         match what {
-            Truth::Cloud(Happening::HostDisabled { host, .. }, Actor::Client) => {
-                self.went_out(sight, host, found);
-            }
+            Truth::Cloud(Happening::HostDisabled { host, .. }, Actor::Client) => self.went_out(sight, host),
             Truth::Cloud(Happening::HostEnabled { host }, _) => {
                 self.out.remove(host);
             }
@@ -42,22 +53,47 @@ impl Checker for Limits {
             _ => {}
         }
     }
+
+    fn end(&mut self, sight: &Sight<'_>, ending: &Ending, found: &mut Findings) {
+        for Taken { at, host, most, others } in &self.taken {
+            let in_turn: Vec<&str> = others
+                .iter()
+                .filter(|other| !Limits::is_left_out(sight, ending, other))
+                .map(HostId::as_str)
+                .collect();
+            if in_turn.len() >= *most {
+                let what = format!("{host} was taken out while these were out: {}", in_turn.join(", "));
+                found.add(Check::R6, *at, what);
+            }
+        }
+    }
 }
 
 impl Limits {
-    fn went_out(&mut self, sight: &Sight<'_>, host: &HostId, found: &mut Findings) {
+    /// True if a host takes no turn any more, as its session says. One that was removed says nothing.
+    fn is_left_out(sight: &Sight<'_>, ending: &Ending, host: &HostId) -> bool {
+        let session = sight.owner(host).and_then(|session| ending.state.session(session));
+        session.is_none_or(|session| {
+            session.hosts.get(host).is_some_and(|work| matches!(work.stage, HostStage::Quarantined { .. }))
+        })
+    }
+
+    fn went_out(&mut self, sight: &Sight<'_>, host: &HostId) {
         self.out.remove(host);
         let session = sight.owner(host);
         let spec = session.and_then(|session| sight.session(session));
         let zone = |host: &HostId| sight.ground.hosts.get(host).map(|host| &host.zone);
         if let Some(spec) = spec {
             let terms = &spec.terms;
-            let mine = self.out.iter().filter(|other| sight.owner(other) == session).count();
-            let near = self.out.iter().filter(|other| zone(other) == zone(host)).count();
-            if mine >= terms.hosts_at_once as usize || near >= terms.hosts_at_once_per_zone as usize {
-                let out: Vec<&str> = self.out.iter().map(HostId::as_str).collect();
-                let what = format!("{host} was taken out while these were out: {}", out.join(", "));
-                found.add(Check::R6, sight.at, what);
+            let mine = self.out.iter().filter(|other| sight.owner(other) == session);
+            let near = self.out.iter().filter(|other| zone(other) == zone(host));
+            for (others, most) in [
+                (mine.cloned().collect::<Vec<_>>(), terms.hosts_at_once as usize),
+                (near.cloned().collect(), terms.hosts_at_once_per_zone as usize),
+            ] {
+                if others.len() >= most {
+                    self.taken.push(Taken { at: sight.at, host: host.clone(), most, others });
+                }
             }
         }
         self.out.insert(host.clone());

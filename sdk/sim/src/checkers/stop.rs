@@ -17,7 +17,9 @@ pub(super) struct Stop {
 impl Checker for Stop {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
         match what {
-            Truth::Told(Want::Pause(session) | Want::Delete(session), Ok(_)) => {
+            Truth::Told(Want::Pause(session) | Want::Delete(session), Ok(_))
+                if sight.ground.sessions.contains_key(session) =>
+            {
                 self.stopped.insert(session.clone());
             }
             // From the moment that somebody wants it to go on it may.

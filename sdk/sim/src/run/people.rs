@@ -123,7 +123,8 @@ impl Run<'_> {
             return self.truth.iter().any(|entry| matches!(&entry.what, Truth::Told(want, _) if told(want)));
         };
         let stands = match (&session.condition, session.phase) {
-            (Condition::Ended, Phase::MaintenanceDone) => return session.outbox.is_empty(),
+            (Condition::Ended, _) if !session.outbox.is_empty() => return false,
+            (Condition::Ended, Phase::MaintenanceDone) => return true,
             (Condition::Running | Condition::Closing { .. }, _) => false,
             (Condition::Ended | Condition::Paused | Condition::Parked { .. }, _) => true,
         };
