@@ -1,6 +1,6 @@
 //! What administrators and managers can ask of the engine, and what they are answered.
 //!
-//! Everything is already parsed and resolved: names of plug-ins to digests, calendars to [`Time`]s. The engine
+//! Everything is already parsed and resolved: names of plug-ins to digests, calendars to points in time. The engine
 //! answers a command only after the records that it made are on disk.
 
 use fenix_core::ask::Reply;

@@ -1,11 +1,11 @@
 //! Whether what happened was right.
 //!
 //! One checker per rule. Each reads the truth ([`crate::truth`]) from its beginning, beside a model of the cloud that
-//! follows from it ([`ground`]); what was asked for stands in the scenario. None reads the journal. Only what must hold
+//! follows from it (`ground`); what was asked for stands in the scenario. None reads the journal. Only what must hold
 //! at the end is compared with what Fenix says about itself then: that nothing is left without a reason.
 //!
 //! Fenix cannot know everything at once: the cloud answers late, and others change it meanwhile. So checkers forgive
-//! what was right a moment before, [`LAG`]; they never forgive what Fenix did to itself.
+//! what was right a moment before, `LAG`; they never forgive what Fenix did to itself.
 
 mod capacity;
 mod consent;
