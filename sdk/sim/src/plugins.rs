@@ -1,24 +1,20 @@
 //! Workflows and actions, as a simulation runs them: at once, whatever virtual time they are said to take.
 
-use fenix_core::id::{Digest, HostId};
-use fenix_core::inventory::Host;
+use fenix_core::id::Digest;
 use fenix_core::session::Pin;
 use fenix_core::view::{Verdict, View, Wakeup};
-use fenix_engine::ports::{ActionError, Assignment, CloudError, Progress, WorkflowError, Workflows};
+use fenix_engine::ports::{
+    ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, WorkflowError, Workflows,
+};
+use fenix_wasm::{ActionRunner, AttachError, Capabilities, Level, SetUpError};
 
 /// What an action may do to the cloud while it is called.
 pub trait Hand {
-    /// Looks at a host.
+    /// Carries out one call: [`CloudCall::ReadHost`] or [`CloudCall::Reboot`] of the assignment's host.
     ///
     /// # Errors
-    /// `NotFound`, or `Unclear` if the answer is lost.
-    fn host(&mut self, host: &HostId) -> Result<Host, CloudError>;
-
-    /// Restarts a host. Not idempotent.
-    ///
-    /// # Errors
-    /// As the cloud says; after `Unclear` it may have been done or not.
-    fn reboot(&mut self, host: &HostId) -> Result<(), CloudError>;
+    /// As the cloud says; `Unclear` if the call or its answer is lost.
+    fn cloud(&mut self, call: &CloudCall) -> Result<CloudReply, CloudError>;
 }
 
 /// The plug-ins of a simulation. Calls must be functions of their arguments: the same seed is the same run.
@@ -37,6 +33,80 @@ pub trait Plugins {
     /// # Errors
     /// The action failed, was ended, or cannot run.
     fn act(&self, assignment: &Assignment, hand: &mut dyn Hand) -> Result<Progress, ActionError>;
+}
+
+/// Plug-ins as components in their sandbox: what sessions really run.
+#[derive(Clone)]
+pub struct Components {
+    plugins: fenix_wasm::Plugins,
+    actions: ActionRunner,
+}
+
+/// Why components cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentsError {
+    /// There is no sandbox on this machine.
+    #[error("there is no sandbox for plug-ins on this machine")]
+    SetUp(#[from] SetUpError),
+    /// A component is none of a plug-in.
+    #[error("plug-in {name} cannot be attached")]
+    Attach {
+        /// Its name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: AttachError,
+    },
+}
+
+impl Components {
+    /// The plug-ins that come with Fenix. Compiles them: make it once, and share it.
+    ///
+    /// # Errors
+    /// This machine cannot run them.
+    pub fn shipped() -> Result<Components, ComponentsError> {
+        let plugins = fenix_wasm::Plugins::new(None)?;
+        let components = Components { actions: ActionRunner::new(&plugins), plugins };
+        for shipped in fenix_shipped::SHIPPED {
+            components.attach(shipped.name, shipped.bytes)?;
+        }
+        Ok(components)
+    }
+
+    /// Adds one of your own; it is found by the name that it gives itself.
+    ///
+    /// # Errors
+    /// It is no plug-in; `name` stands in the error.
+    pub fn attach(&self, name: &str, component: &[u8]) -> Result<Pin, ComponentsError> {
+        let attached = self.plugins.attach(component);
+        let attached = attached.map_err(|source| ComponentsError::Attach { name: name.to_owned(), source })?;
+        Ok(attached.pin())
+    }
+}
+
+impl Plugins for Components {
+    fn pin(&self, name: &str) -> Option<Pin> {
+        self.plugins.named(name).map(|info| info.pin())
+    }
+
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
+        self.plugins.decide(plugin, view, wakeup)
+    }
+
+    fn act(&self, assignment: &Assignment, hand: &mut dyn Hand) -> Result<Progress, ActionError> {
+        self.actions.run(assignment, &mut Grip(hand))
+    }
+}
+
+/// A simulation's hand in a component's reach.
+struct Grip<'a>(&'a mut dyn Hand);
+
+impl Capabilities for Grip<'_> {
+    fn cloud(&mut self, call: CloudCall) -> Result<CloudReply, CloudError> {
+        self.0.cloud(&call)
+    }
+
+    fn log(&mut self, _: Level, _: &str) {}
 }
 
 /// Plug-ins as the engine's port.

@@ -2,7 +2,6 @@
 
 use fenix_cloud::sim::World;
 use fenix_core::id::{HostId, SubscriptionId};
-use fenix_core::inventory::Host;
 use fenix_core::message::Content;
 use fenix_core::time::{Millis, Time};
 use fenix_engine::event::{self, CallId, DeliveryError, Envelope};
@@ -147,8 +146,8 @@ struct Grip<'a> {
     unclear: u32,
 }
 
-impl Grip<'_> {
-    fn send(&mut self, call: &CloudCall) -> Result<CloudReply, CloudError> {
+impl Hand for Grip<'_> {
+    fn cloud(&mut self, call: &CloudCall) -> Result<CloudReply, CloudError> {
         let no_answer = || Err(CloudError::Unclear("no answer in time".into()));
         if !fenix_cloud::sim::is_read(call) {
             let what = Truth::ActionSent { host: self.host.clone(), call: call.clone() };
@@ -159,21 +158,5 @@ impl Grip<'_> {
         }
         let result = self.world.call(self.now, call);
         if self.dice.chance(self.unclear) { no_answer() } else { result }
-    }
-}
-
-impl Hand for Grip<'_> {
-    fn host(&mut self, host: &HostId) -> Result<Host, CloudError> {
-        match self.send(&CloudCall::ReadHost { host: host.clone() })? {
-            CloudReply::Host { host: Some(host), .. } => Ok(host),
-            CloudReply::Host { host: None, .. }
-            | CloudReply::All { .. }
-            | CloudReply::Instance(_)
-            | CloudReply::Accepted => Err(CloudError::NotFound(format!("host {host}"))),
-        }
-    }
-
-    fn reboot(&mut self, host: &HostId) -> Result<(), CloudError> {
-        self.send(&CloudCall::Reboot { host: host.clone() }).map(|_: CloudReply| ())
     }
 }
