@@ -186,6 +186,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_shows_the_defaults() {
+        let example = parse(include_str!("../fenix.example.toml")).unwrap().resolve().unwrap();
+        assert_eq!(example, Settings::default().resolve().unwrap());
+    }
+
+    #[test]
     fn flags_go_before_the_file() {
         let file = parse(
             r#"

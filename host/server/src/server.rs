@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, router};
+use crate::api::{Api, History, router};
 use crate::config::Config;
 use crate::listen::{self, ListenError};
 use crate::sandbox::{Actions, Sandbox, SandboxError};
@@ -77,6 +77,7 @@ impl Server {
         let cloud: Arc<dyn Cloud> = Arc::new(SimClient::new(config.cloud, Patience::default()));
         let runtime = Handle::current();
         let actions = Arc::new(Actions::new(&sandbox.plugins, cloud.clone(), runtime.clone()));
+        let history = History::new(journal.reader());
         let parts = Parts {
             engine,
             journal: Box::new(journal),
@@ -93,6 +94,7 @@ impl Server {
             catalogue: sandbox.catalogue,
             defaults: config.terms,
             receivers: config.receivers,
+            history,
             stop: stopped.clone(),
             clock,
         };

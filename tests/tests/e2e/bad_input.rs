@@ -66,6 +66,7 @@ fn a_bad_call_is_refused_by_what_is_wrong_with_it() {
 
     check(&rig.post(&sample_body(&["compute-1"])), 409, "compute-1 is held by session");
     check(&get(&rig.at("/v1/maintenance/nobody")), 404, "no session nobody");
+    check(&get(&rig.at("/v1/maintenance/nobody/decisions")), 404, "no session nobody");
     check(&get(&rig.at("/v1/maintenance/%ff")), 400, "path");
     check(&get(&rig.at("/v2/maintenance")), 404, "/v2/maintenance");
     check(&call("PATCH", &session, b"{}"), 405, "takes no PATCH");

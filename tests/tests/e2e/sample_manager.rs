@@ -97,6 +97,8 @@ fn doctors_sample_manager_completes_a_session_of_the_old_sample_body() {
     assert_eq!(get(&session).good()["state"], "MAINTENANCE_DONE");
     assert_eq!(call("DELETE", &session, b"").good(), json!({}));
     assert_eq!(get(&session).status, 404);
+    let history = get(&format!("{session}/decisions")).good();
+    assert_eq!(history["decisions"].as_array().unwrap().last().unwrap()["what"], "ended", "{history}");
 
     let mut told = BTreeMap::new();
     for _ in 0..10 {

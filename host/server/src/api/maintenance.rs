@@ -21,11 +21,13 @@ type Reply = Result<Json<Value>, ApiError>;
 /// The session of that id in the last state.
 pub(super) fn find(api: &Api, id: &str) -> Result<Arc<Session>, ApiError> {
     let session = api.desk.state().sessions.get(&SessionId::from(id)).cloned();
-    session.ok_or_else(|| {
-        let shown: String = id.chars().take(64).collect();
-        ApiError::not_found(format!("no session {shown}"))
-            .hint("`fenix session list` shows those that there are")
-    })
+    session.ok_or_else(|| no_session(id))
+}
+
+/// There is no session of that id.
+pub(super) fn no_session(id: &str) -> ApiError {
+    let shown: String = id.chars().take(64).collect();
+    ApiError::not_found(format!("no session {shown}")).hint("`fenix session list` shows those that there are")
 }
 
 /// `POST /v1/maintenance`
@@ -59,11 +61,6 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> R
 pub(super) async fn detail(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
     let session = find(&api, &id)?;
     Ok(Json(views::detail(&api.desk.state().inventory, &session)))
-}
-
-/// `GET /v1/maintenance/{session}/decisions`
-pub(super) async fn decisions(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    Ok(Json(views::decisions(&*find(&api, &id)?)))
 }
 
 /// `GET /v1/maintenance/{session}/blockers`

@@ -22,6 +22,7 @@ pub mod body;
 pub mod error;
 mod guard;
 mod health;
+mod history;
 mod maintenance;
 mod project;
 mod subscription;
@@ -29,6 +30,7 @@ mod views;
 mod watch;
 
 use error::ApiError;
+pub use history::History;
 
 /// Everything that a call needs.
 pub struct Api {
@@ -42,6 +44,8 @@ pub struct Api {
     pub defaults: Terms,
     /// Where messages may be sent.
     pub receivers: Receivers,
+    /// Where whole histories are read.
+    pub history: History,
     /// Turns true when the server is to stop: whoever waits for news is then answered.
     pub stop: watch_channel::Receiver<bool>,
     /// Tells how long a blocker stands.
@@ -50,14 +54,14 @@ pub struct Api {
 
 /// The routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let routes: [(&str, MethodRouter<Arc<Api>>); 11] = [
+    let routes: [(&str, MethodRouter<Arc<Api>>); 12] = [
         ("/v1/maintenance", get(maintenance::list).post(maintenance::start)),
         (
             "/v1/maintenance/{session}",
             get(maintenance::show).put(maintenance::change).delete(maintenance::delete),
         ),
         ("/v1/maintenance/{session}/detail", get(maintenance::detail)),
-        ("/v1/maintenance/{session}/decisions", get(maintenance::decisions)),
+        ("/v1/maintenance/{session}/decisions", get(history::decisions)),
         ("/v1/maintenance/{session}/blockers", get(maintenance::blockers)),
         ("/v1/maintenance/{session}/events", get(watch::events)),
         ("/v1/maintenance/{session}/{project}", get(project::instances).put(project::reply)),
@@ -65,8 +69,9 @@ pub fn router(api: Arc<Api>) -> Router {
         ("/v1/subscription", get(subscription::list)),
         ("/v1/subscription/{id}", put(subscription::put).get(subscription::get).delete(subscription::delete)),
         ("/healthz", get(health::alive)),
+        ("/readyz", get(health::ready)),
     ];
-    let mut router = Router::new().route("/readyz", get(health::ready));
+    let mut router = Router::new();
     for (path, methods) in routes {
         router = router.route(&format!("{path}/"), methods.clone()).route(path, methods);
     }

@@ -255,14 +255,14 @@ fn effect(effect: &Effect) -> Value {
     })
 }
 
-/// What a session did and why, and what it wants and is not given.
-pub(super) fn decisions(session: &Session) -> Value {
-    json!({
-        "session_id": session.id.as_str(),
-        "decisions": session.history.iter().map(line).collect::<Vec<_>>(),
-        "refused": session.refused.iter().map(refusal).collect::<Vec<_>>(),
-        "waiting": { "on": session.waiting.on, "until": session.waiting.until.map(iso) },
-    })
+/// What a session wants and is not given, and what it waits for; nothing of one that is removed.
+pub(super) fn add_wishes(reply: &mut Value, session: Option<&Session>) {
+    let refused = session.map(|session| session.refused.iter().map(refusal).collect::<Vec<_>>());
+    reply["refused"] = json!(refused.unwrap_or_default());
+    reply["waiting"] = session.map_or(
+        Value::Null,
+        |session| json!({ "on": session.waiting.on, "until": session.waiting.until.map(iso) }),
+    );
 }
 
 /// One line of history.

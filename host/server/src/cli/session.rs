@@ -304,21 +304,23 @@ async fn show(fenix: &Fenix, session: &str, output: Output) -> Result<(), Failur
 }
 
 async fn decisions(fenix: &Fenix, session: &str, output: Output) -> Result<(), Failure> {
-    let reply = fenix.get(&format!("{}/decisions", path(session))).await?;
-    if output == Output::Json {
-        print::json(&reply);
-        return Ok(());
-    }
-    for line in items(&reply, "decisions") {
-        print::line(watch::history_line(line));
-    }
-    for refused in items(&reply, "refused") {
-        let times = text(&refused["times"]);
-        print::line(format!(
-            "refused {times} times by {}: {}",
-            text(&refused["rule"]),
-            text(&refused["why"])
-        ));
+    let mut from = Some(0);
+    while let Some(after) = from {
+        let reply = fenix.get(&format!("{}/decisions?from={after}", path(session))).await?;
+        from = reply["next"].as_u64();
+        match output {
+            Output::Json => print::json(&reply),
+            Output::Text => {
+                items(&reply, "decisions").for_each(|line| print::line(watch::history_line(line)))
+            }
+        }
+        if from.is_none() && output == Output::Text {
+            for refused in items(&reply, "refused") {
+                let times = text(&refused["times"]);
+                let (rule, why) = (text(&refused["rule"]), text(&refused["why"]));
+                print::line(format!("refused {times} times by {rule}: {why}"));
+            }
+        }
     }
     Ok(())
 }
