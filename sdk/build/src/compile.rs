@@ -38,12 +38,19 @@ pub(crate) fn require_target() -> Result<(), BuildError> {
 
 /// Builds the workspace; returns the module of each library of type `cdylib`.
 pub(crate) fn modules(build: &Build) -> Result<Vec<PathBuf>, BuildError> {
+    // Cargo runs in the workspace and names whole paths: a relative one would mean another folder to it.
+    let whole = |path: &Path| {
+        std::fs::canonicalize(path).map_err(|source| BuildError::File { path: path.to_owned(), source })
+    };
+    std::fs::create_dir_all(&build.out)
+        .map_err(|source| BuildError::File { path: build.out.clone(), source })?;
+    let (workspace, out) = (whole(&build.workspace)?, whole(&build.out)?);
     let mut cargo = Command::new(program("CARGO", "cargo"));
     cargo
-        .current_dir(&build.workspace)
+        .current_dir(&workspace)
         .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
-        .arg(build.out.join("target"))
+        .arg(out.join("target"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     for name in NOT_INHERITED {
@@ -54,24 +61,24 @@ pub(crate) fn modules(build: &Build) -> Result<Vec<PathBuf>, BuildError> {
             cargo.env_remove(name);
         }
     }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(build).join("\u{1f}"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(build, &workspace).join("\u{1f}"));
     let output = run(&mut cargo)?;
     if !output.status.success() {
         return Err(BuildError::Cargo { workspace: build.workspace.clone() });
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    Ok(messages.lines().filter_map(|line| module(line, &build.workspace)).collect())
+    Ok(messages.lines().filter_map(|line| module(line, &workspace)).collect())
 }
 
 /// Flags of the compiler: the stack, and no path of the building machine in the output.
-fn flags(build: &Build) -> Vec<String> {
+fn flags(build: &Build, workspace: &Path) -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let remap = |path: &Path, name: &str| format!("--remap-path-prefix={}={name}", path.display());
     let mut flags = vec![format!("-Clink-arg=-zstack-size={STACK_BYTES}")];
     flags.extend(home.map(|home| remap(&home, "/cargo")));
     flags.extend(build.remap.iter().map(|(path, name)| remap(path, name)));
-    flags.push(remap(&build.workspace, "/plugins"));
+    flags.push(remap(workspace, "/plugins"));
     flags
 }
 

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::alarm::Inbox;
 use crate::http::{Reply, call, get, raw};
-use crate::process::run;
 use crate::rig::{Rig, sample_body, small_cloud};
 
 /// Checks the status and that the message and hint say `expected`, in the form that old and new clients read.
@@ -90,25 +89,4 @@ fn a_bad_call_is_refused_by_what_is_wrong_with_it() {
     let address = rig.url.strip_prefix("http://").unwrap();
     assert_eq!(raw(address, b"nonsense\r\n\r\n").status, 400);
     assert_eq!(get(&session).good()["condition"], "running");
-}
-
-#[test]
-fn a_plug_in_that_is_none_stops_the_start_by_name() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let whole = fenix_shipped::component("default").unwrap();
-    let start = |name: &str, bytes: &[u8]| {
-        std::fs::write(folder.path().join(name), bytes).unwrap();
-        let data = folder.path().join("data");
-        let args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap(), "--plugin-dir"];
-        let output = run(&[&args[..], &[folder.path().to_str().unwrap()]].concat());
-        std::fs::remove_file(folder.path().join(name)).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    };
-    for (name, bytes) in
-        [("torn.wasm", &whole[..whole.len() / 2]), ("text.wasm", b"hello"), ("empty.wasm", b"")]
-    {
-        let said = start(name, bytes);
-        assert!(said.contains(name) && said.contains("is refused"), "{said}");
-    }
 }

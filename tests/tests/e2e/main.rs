@@ -3,6 +3,8 @@
 
 mod alarm;
 mod cloud;
+#[path = "../../../host/wasm/tests/it/guest.rs"]
+mod guest;
 mod http;
 mod process;
 mod rig;
@@ -12,5 +14,7 @@ mod calls;
 mod command_line;
 mod crash;
 mod demo;
+mod hostile;
+mod howto;
 mod managers;
 mod sample_manager;

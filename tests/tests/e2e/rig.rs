@@ -39,11 +39,18 @@ pub(crate) struct Rig {
     /// The server's address, like `http://127.0.0.1:12347`.
     pub(crate) url: String,
     dir: TempDir,
+    /// What the server is told beside where things are.
+    more: Vec<String>,
 }
 
 impl Rig {
     /// Starts both, and waits until the server has read the cloud.
     pub(crate) fn start(spec: &Spec) -> Rig {
+        Rig::start_with(spec, &[])
+    }
+
+    /// The same with further arguments for the server.
+    pub(crate) fn start_with(spec: &Spec, more: &[&str]) -> Rig {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("rack.toml");
         std::fs::write(&file, toml::to_string(spec).unwrap()).unwrap();
@@ -52,7 +59,8 @@ impl Rig {
             ["cloud", "sim", "--listen", "127.0.0.1:0", "--file", text(&file), "--state", text(&state)];
         let process = Process::start(&args);
         let cloud = Cloud { address: process.address.clone() };
-        let mut rig = Rig { server: None, _cloud: process, cloud, url: String::new(), dir };
+        let more = more.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut rig = Rig { server: None, _cloud: process, cloud, url: String::new(), dir, more };
         rig.start_server("127.0.0.1:0");
         rig
     }
@@ -60,7 +68,8 @@ impl Rig {
     fn start_server(&mut self, listen: &str) {
         let data = self.path("data");
         let args = ["serve", "--listen", listen, "--data-dir", &data, "--cloud", &self.cloud.address];
-        let server = Process::start(&args);
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        let server = Process::start(&[&args[..], &more].concat());
         self.url.clone_from(&server.address);
         self.server = Some(server);
         let begun = Instant::now();

@@ -2,9 +2,9 @@
 //!
 //! It ends with the demonstration, however that ends: its standard input is ours, and it stops when that closes.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -27,7 +27,7 @@ const MAX_LINE: usize = 500;
 
 /// A running process.
 pub(super) struct Child {
-    name: &'static str,
+    pub(super) name: &'static str,
     process: Process,
     /// What stood in its ready line: where it is.
     pub(super) address: String,
@@ -42,7 +42,8 @@ impl Child {
             |what: &str, error: &dyn std::fmt::Display| Failure::failed(format!("{name}: {what}: {error}"));
         let program = std::env::current_exe().map_err(|error| failed("cannot find itself", &error))?;
         let log = dir.join(format!("{name}.log"));
-        let errors = File::create(&log).map_err(|error| failed("cannot write its log", &error))?;
+        let errors = OpenOptions::new().create(true).append(true).open(&log);
+        let errors = errors.map_err(|error| failed("cannot write its log", &error))?;
         let mut process = Command::new(program)
             .args(args)
             .arg("--with-stdin")
@@ -81,13 +82,14 @@ impl Child {
         }
     }
 
-    /// Says so if it has ended, which it should not.
-    pub(super) fn check(&mut self) -> Result<(), Failure> {
-        match self.process.try_wait() {
-            Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(Failure::failed(format!("{} ended: {status}", self.name))),
-            Err(error) => Err(Failure::failed(format!("{}: {error}", self.name))),
-        }
+    /// Its process id, while it runs.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// How it has ended, which it should not; `None` while it runs.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, Failure> {
+        self.process.try_wait().map_err(|error| Failure::failed(format!("{}: {error}", self.name)))
     }
 }
 

@@ -1,7 +1,8 @@
 //! `fenix demo`: a whole session on a full simulated cloud, to be watched.
 //!
 //! It starts the cloud, the server and an application manager as processes of their own, starts a session that
-//! restarts every host, shows it, and then asks the cloud, not Fenix, whether all ended well.
+//! restarts every host, shows it, and then asks the cloud, not Fenix, whether all ended well. A server that somebody
+//! kills meanwhile is started again, as an init system would, and goes on where it was.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,10 @@ const LOOK_PAUSE: Duration = Duration::from_millis(250);
 /// Time for the server to have read the cloud.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
+/// How often a server that was killed is started again: more often than anybody has the patience to kill it, and a
+/// server that dies by itself comes to an end.
+const MAX_RESTARTS: u32 = 20;
+
 /// Longest that the session may take: a hundred times what it does with the fewest hosts.
 const MAX_SECONDS: u64 = 3600;
 
@@ -98,11 +103,11 @@ async fn in_directory(
     output: Output,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let mut stage = Stage::default();
+    let mut stage = Stage { dir, children: Vec::new(), restarts: 0 };
     let interrupted = || Failure::new(Kind::Interrupted, "interrupted");
     // Dropping the play in the middle is safe: the processes belong to the stage.
     let result = tokio::select! {
-        result = play(args, dir, output, &mut stage) => result,
+        result = play(args, output, &mut stage) => result,
         () = stop::stopped(stop) => Err(interrupted()),
     };
     stage.clear().await;
@@ -110,22 +115,37 @@ async fn in_directory(
 }
 
 /// The processes, in the order in which they were started.
-#[derive(Default)]
-struct Stage {
+struct Stage<'a> {
+    dir: &'a Path,
     children: Vec<Child>,
+    restarts: u32,
 }
 
-impl Stage {
-    async fn enter(&mut self, name: &'static str, dir: &Path, args: &[&str]) -> Result<String, Failure> {
+/// The name of the process that may be killed.
+const SERVER: &str = "server";
+
+impl Stage<'_> {
+    async fn enter(&mut self, name: &'static str, args: &[&str]) -> Result<String, Failure> {
         print::note(format!("starting {name}"));
-        let child = Child::start(name, dir, args).await?;
+        let child = Child::start(name, self.dir, args).await?;
         let address = child.address.clone();
         self.children.push(child);
         Ok(address)
     }
 
-    fn check(&mut self) -> Result<(), Failure> {
-        self.children.iter_mut().try_for_each(Child::check)
+    /// Makes sure that all run. A server that was killed is started again with these arguments.
+    async fn mend(&mut self, serve: &[&str]) -> Result<(), Failure> {
+        for child in &mut self.children {
+            let Some(status) = child.ended()? else { continue };
+            let failure = Failure::failed(format!("{} ended: {status}", child.name));
+            if child.name != SERVER || self.restarts == MAX_RESTARTS {
+                return Err(failure);
+            }
+            self.restarts += 1;
+            print::note(format!("{failure}; it is started again, and goes on from its journal"));
+            *child = Child::start(SERVER, self.dir, serve).await?;
+        }
+        Ok(())
     }
 
     /// What the last process has said since it was asked last.
@@ -147,20 +167,24 @@ impl Stage {
     }
 }
 
-async fn play(args: &DemoArgs, dir: &Path, output: Output, stage: &mut Stage) -> Result<(), Failure> {
+async fn play(args: &DemoArgs, output: Output, stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let dir = stage.dir;
     let path = |name: &str| dir.join(name).display().to_string();
     let rack = toml::to_string(&Spec::doctor(args.computes)).map_err(|error| Failure::of(&error))?;
     std::fs::write(dir.join("rack.toml"), rack).map_err(|error| Failure::of(&error))?;
     let local = "127.0.0.1:0";
     let (seed, file, state) = (args.seed.to_string(), path("rack.toml"), path("cloud.state"));
     let cloud = ["cloud", "sim", "--listen", local, "--file", &file, "--state", &state, "--seed", &seed];
-    let cloud = stage.enter("cloud", dir, &cloud).await?;
+    let cloud = stage.enter("cloud", &cloud).await?;
     let data = path("data");
     let serve = ["serve", "--listen", local, "--data-dir", &data, "--cloud", &cloud];
-    let url = stage.enter("server", dir, &serve).await?;
+    let url = stage.enter(SERVER, &serve).await?;
+    // Started again, it has to be where everybody knows it to be.
+    let listen = url.trim_start_matches("http://");
+    let serve = ["serve", "--listen", listen, "--data-dir", &data, "--cloud", &cloud];
     let inbox = path("inbox.jsonl");
     let vnfm = ["vnfm", "--project", PROJECT, "--url", &url, "--cloud", &cloud, "--inbox", &inbox];
-    stage.enter("manager", dir, &vnfm).await?;
+    stage.enter("manager", &vnfm).await?;
 
     let fenix = Fenix::at(&url)?;
     let session = begin(&fenix).await?;
@@ -168,7 +192,10 @@ async fn play(args: &DemoArgs, dir: &Path, output: Output, stage: &mut Stage) ->
         "session {session}: {} compute hosts, all full, each to be restarted",
         args.computes
     ));
-    let detail = follow(&fenix, &session, stage, output).await?;
+    if let Some(id) = stage.children.iter().find(|child| child.name == SERVER).and_then(Child::id) {
+        print::note(format!("the server is process {id}: kill it if you like, nothing gets lost"));
+    }
+    let detail = follow(&fenix, &session, stage, &serve, output).await?;
     let address: SocketAddr =
         cloud.parse().map_err(|_| Failure::failed(format!("{cloud:?} is no address of a cloud")))?;
     let truth = ask_cloud(&SimClient::new(address, Patience::default())).await?;
@@ -192,6 +219,8 @@ async fn begin(fenix: &Fenix) -> Result<String, Failure> {
         "workflow": "default",
         "hosts": [],
         "actions": [{ "plugin": "reboot", "type": "host" }],
+        // What a killed server had sent is looked after for this long: this cloud is on the same machine.
+        "terms": { "settle_time": 5 },
     });
     let reply = fenix.call(Method::POST, "/v1/maintenance", Some(&body)).await?;
     let id = reply["session_id"].as_str().ok_or_else(|| Failure::failed("the server gave no session id"))?;
@@ -199,32 +228,49 @@ async fn begin(fenix: &Fenix) -> Result<String, Failure> {
 }
 
 /// Shows the session until it has ended, and returns how it then was.
-async fn follow(fenix: &Fenix, session: &str, stage: &mut Stage, output: Output) -> Result<Value, Failure> {
-    let path = format!("/v1/maintenance/{session}");
+async fn follow(
+    fenix: &Fenix,
+    session: &str,
+    stage: &mut Stage<'_>,
+    serve: &[&str],
+    output: Output,
+) -> Result<Value, Failure> {
     let mut live = Live::new(output == Output::Text && print::is_watched());
     let begun = Instant::now();
     let mut from = 0;
     loop {
-        stage.check()?;
-        let news = fenix.get(&format!("{path}/events?from={from}&wait=0")).await?;
-        from = news["next"].as_u64().unwrap_or(from);
-        for line in news["lines"].as_array().into_iter().flatten() {
-            live.happened(crate::cli::history_line(line));
-        }
+        stage.mend(serve).await?;
+        let looked = look(fenix, session, &mut from, &mut live).await;
         for line in stage.overheard() {
             live.happened(format!("    manager: {line}"));
         }
-        let detail = fenix.get(&format!("{path}/detail")).await?;
-        live.show(&detail, begun.elapsed().as_secs());
-        let condition = detail["condition"].as_str().unwrap_or_default();
-        if matches!(condition, "ended" | "parked") {
-            return Ok(detail);
+        match looked {
+            Ok(detail) => {
+                live.show(&detail, begun.elapsed().as_secs());
+                if matches!(detail["condition"].as_str(), Some("ended" | "parked")) {
+                    return Ok(detail);
+                }
+            }
+            // It was killed: the next round starts it again.
+            Err(failure) if failure.kind == Kind::Unreachable => {}
+            Err(failure) => return Err(failure),
         }
         if begun.elapsed().as_secs() > MAX_SECONDS {
             return Err(Failure::failed(format!("the session has not ended within {MAX_SECONDS} s")));
         }
         tokio::time::sleep(LOOK_PAUSE).await;
     }
+}
+
+/// Takes in what is new about a session, and returns how it is.
+async fn look(fenix: &Fenix, session: &str, from: &mut u64, live: &mut Live) -> Result<Value, Failure> {
+    let path = format!("/v1/maintenance/{session}");
+    let news = fenix.get(&format!("{path}/events?from={from}&wait=0")).await?;
+    *from = news["next"].as_u64().unwrap_or(*from);
+    for line in news["lines"].as_array().into_iter().flatten() {
+        live.happened(crate::cli::history_line(line));
+    }
+    fenix.get(&format!("{path}/detail")).await
 }
 
 /// What really happened, from the beginning.

@@ -1,4 +1,4 @@
-//! Small components, written as WebAssembly text.
+//! Small components, written as WebAssembly text. The end-to-end tests use this file too.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -17,7 +17,10 @@ pub(crate) fn quoted(text: &str) -> String {
 fn encode(module: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit")).unwrap();
+    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let wit =
+        above.map(|folder| folder.join("wit")).find(|folder| folder.join("world.wit").is_file()).unwrap();
+    let (package, _) = resolve.push_dir(wit).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
