@@ -58,7 +58,7 @@ struct Awaited {
     owner: Owner,
     /// What was called, for the calls whose replies are read into the inventory.
     call: Option<CloudCall>,
-    /// When the order was made; a result after the call limit and some grace is given up.
+    /// When the order was made: how old a look is at most.
     since: Time,
 }
 

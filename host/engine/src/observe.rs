@@ -119,7 +119,7 @@ impl Engine {
             self.all_returned(result.is_ok());
         }
         if let Owner::Effect(session, effect) = awaited.owner {
-            self.carrier_returned(&session, effect, result);
+            self.carrier_returned(&session, effect, awaited.since, result);
         }
     }
 

@@ -71,7 +71,7 @@ impl Engine {
                 Some(attempts) => Some(message.not_before.max(attempts.next_at)),
                 None => Some(message.not_before),
             }
-            .map(|at| at.min(self.valid_until(session, message)))
+            .map(|at| self.expires_at(session, message).map_or(at, |end| at.min(end)))
         };
         self.first_messages().iter().filter_map(due).min()
     }
@@ -80,7 +80,8 @@ impl Engine {
     pub(crate) fn expire_messages(&mut self) {
         let mut too_old: Vec<(SessionId, MessageId)> = Vec::new();
         for session in self.state.sessions.values() {
-            let old = |message: &&Message| self.valid_until(&session.id, message) <= self.now;
+            let is_over = |end: Time| end <= self.now;
+            let old = |message: &&Message| self.expires_at(&session.id, message).is_some_and(is_over);
             too_old.extend(session.outbox.values().filter(old).map(|old| (session.id.clone(), old.id)));
         }
         for key in too_old {
@@ -90,10 +91,10 @@ impl Engine {
     }
 
     /// When a message loses its sense: a question with its window, which may be moved, but not the word that all is
-    /// over; in a session that is being
-    /// deleted everything after the time in which a question must have reached its manager.
-    fn valid_until(&self, id: &SessionId, message: &Message) -> Time {
-        let Some(session) = self.state.session(id) else { return message.valid_until };
+    /// over. In a session that is being deleted everything does after the time in which a question must have reached
+    /// its manager; but what was not tried in vain yet, because we were down or stood still, is tried first: `None`.
+    fn expires_at(&self, id: &SessionId, message: &Message) -> Option<Time> {
+        let Some(session) = self.state.session(id) else { return Some(message.valid_until) };
         let valid = match &message.content {
             Content::Ask(ask) => match session.asks.get(ask) {
                 Some(ask) if ask.kind != AskKind::MaintenanceComplete => ask.reply_by,
@@ -106,13 +107,15 @@ impl Engine {
         };
         match session.condition {
             Condition::Closing { why: Close::Deleted } => {
-                valid.min(message.queued_at + session.plan.terms.deliver_within)
+                let tried =
+                    self.attempts.get(&(id.clone(), message.id)).is_some_and(|tried| tried.failed > 0);
+                tried.then(|| valid.min(message.queued_at + session.plan.terms.deliver_within))
             }
             Condition::Running
             | Condition::Paused
             | Condition::Parked { .. }
             | Condition::Closing { .. }
-            | Condition::Ended => valid,
+            | Condition::Ended => Some(valid),
         }
     }
 

@@ -23,6 +23,10 @@ use crate::{Engine, Owner};
 /// How often an effect of unknown outcome is looked at: it may settle by itself, or somebody may mend it.
 const UNKNOWN_POLL: Millis = Millis::from_secs(30);
 
+/// Oldest look that is acted on. One host or instance takes a healthy cloud a second; an answer that lay for longer
+/// (the machine slept, the writer stood still) tells of a time when others had not done yet what they did since.
+const FRESH: Millis = Millis::from_secs(10);
+
 /// What one effect's carrier remembers between two events. Not journaled: a restart begins with a look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Carrier {
@@ -170,6 +174,7 @@ impl Engine {
         &mut self,
         session: &SessionId,
         id: EffectId,
+        asked_at: Time,
         result: Result<CloudReply, CloudError>,
     ) {
         let Some(effect) = self.effect(session, id) else {
@@ -180,6 +185,10 @@ impl Engine {
         let pause = if effect.unknown.is_some() { UNKNOWN_POLL } else { self.settings.poll };
         let Some(carrier) = self.carriers.get_mut(&(session.clone(), id)) else { return };
         match (carrier.awaiting.take().map(|(_, purpose)| purpose), result) {
+            (Some(Purpose::Look), Ok(_)) if now > asked_at + FRESH => {
+                let error = CloudError::Unclear(format!("its answer took {}", now.since(asked_at)));
+                self.blind(session, &effect, &error);
+            }
             (Some(Purpose::Look), Ok(_)) => {
                 carrier.memory.blind_since = None;
                 self.step(session, &effect);

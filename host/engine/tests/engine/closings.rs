@@ -228,6 +228,20 @@ fn a_manager_that_cannot_be_reached_holds_the_end_up_only_so_long() {
 }
 
 #[test]
+fn who_was_to_be_told_while_we_were_down_is_told_though_it_is_late() {
+    let mut world = World::opened();
+    world.agree(AskKind::Maintenance, None);
+    world.delete().unwrap();
+    world.now = world.now + secs(3600);
+    world.restart();
+    assert!(!world.is_removed());
+    let told: Vec<_> = world.deliver_all().into_iter().filter_map(|said| said.ask).collect();
+    assert_eq!(told.iter().map(|ask| ask.kind).collect::<Vec<_>>(), [AskKind::MaintenanceComplete]);
+    world.pass(secs(1));
+    assert!(world.is_removed());
+}
+
+#[test]
 fn a_host_that_the_cloud_will_not_have_back_is_quarantined_after_some_tries() {
     let left_out = || {
         let mut world = World::opened();

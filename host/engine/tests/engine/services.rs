@@ -6,6 +6,7 @@ use fenix_core::inventory::Service;
 use fenix_core::rules::Rule;
 use fenix_core::session::HostStage;
 use fenix_engine::command::Answer;
+use fenix_engine::event::Event;
 use fenix_engine::ports::{ActionError, CloudCall, CloudError, CloudReply};
 
 use crate::harness::{World, plan, secs};
@@ -198,4 +199,24 @@ fn a_host_that_somebody_enabled_in_its_turn_is_fenced_once_more_and_keeps_its_st
     let mut failed = World::working();
     failed.action_says(Err(ActionError::Failed("broken".into())));
     check(failed, HostStage::Working);
+}
+
+#[test]
+fn a_look_whose_answer_lay_for_long_is_not_acted_on() {
+    for (lay, acted) in [(9, true), (11, false)] {
+        let mut world = World::opened();
+        world.holds_reads = true;
+        world.decide([fence()]);
+        let look = world.cloud.pop_back().unwrap();
+        world.cloud.clear();
+        let seen = world.truth.read(&look.1).unwrap();
+        // The machine sleeps: nothing is due in between.
+        world.now = world.now + secs(lay);
+        world.event(Event::CloudReturned(look.0, Ok(seen)));
+        assert_eq!(world.changes.len(), usize::from(acted), "{lay} s");
+        let again = |call: &CloudCall| matches!(call, CloudCall::ReadHost { .. });
+        world.cloud.clear();
+        world.pass(secs(3));
+        assert_eq!(world.cloud.iter().any(|(_, call)| again(call)), !acted, "looks again after {lay} s");
+    }
 }
