@@ -93,6 +93,13 @@ pub struct Host {
     pub boot: String,
 }
 
+impl Host {
+    /// True if instances may come to it as far as its own state goes.
+    pub fn takes_instances(&self) -> bool {
+        self.up && self.service == Service::Enabled
+    }
+}
+
 /// Where an instance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -220,6 +227,8 @@ pub struct Inventory {
     on_host: BTreeMap<HostId, BTreeSet<InstanceId>>,
     /// The sum of what they need.
     used: BTreeMap<HostId, Resources>,
+    /// Hosts that may take instances and have virtual CPUs left. In a full cloud they are few.
+    roomy: BTreeSet<HostId>,
     members: BTreeMap<GroupId, BTreeSet<InstanceId>>,
     of_project: BTreeMap<ProjectId, BTreeSet<InstanceId>>,
 }
@@ -280,14 +289,26 @@ impl Inventory {
         self.used.get(host).copied().unwrap_or_default()
     }
 
+    /// What a host offers and no instance holds.
+    pub fn unused(&self, host: &Host) -> Resources {
+        host.capacity.minus(self.used(&host.id))
+    }
+
+    /// Computes that may take instances, as far as their own state goes, and have virtual CPUs left; by name.
+    pub fn roomy(&self) -> impl Iterator<Item = &Host> {
+        self.roomy.iter().filter_map(|id| self.host(id))
+    }
+
     /// Takes over one observed difference.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Host(host) => {
                 self.hosts.insert(host.id.clone(), Arc::new(host.clone()));
+                self.look_for_room(&host.id);
             }
             Change::HostGone(id) => {
                 self.hosts.remove(id);
+                self.roomy.remove(id);
             }
             Change::Instance(instance) => {
                 self.unlink(&instance.id);
@@ -312,6 +333,7 @@ impl Inventory {
             self.on_host.entry(host.clone()).or_default().insert(instance.id.clone());
             let used = self.used.entry(host.clone()).or_default();
             *used = used.plus(instance.resources);
+            self.look_for_room(host);
         }
         if let Some(group) = &instance.group {
             self.members.entry(group.clone()).or_default().insert(instance.id.clone());
@@ -328,11 +350,24 @@ impl Inventory {
             } else if let Some(used) = self.used.get_mut(host) {
                 *used = used.minus(old.resources);
             }
+            self.look_for_room(host);
         }
         if let Some(group) = &old.group {
             drop_from(&mut self.members, group, id);
         }
         drop_from(&mut self.of_project, &old.project, id);
+    }
+}
+
+impl Inventory {
+    /// Notes whether a host has room, after it or what it carries has changed.
+    fn look_for_room(&mut self, id: &HostId) {
+        let takes = |host: &&Host| host.kind == HostKind::Compute && host.takes_instances();
+        let has_room = self.host(id).filter(takes).is_some_and(|host| self.unused(host).vcpus > 0);
+        match has_room {
+            true => self.roomy.insert(id.clone()),
+            false => self.roomy.remove(id),
+        };
     }
 }
 

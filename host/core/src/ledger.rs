@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::{Effect, EffectKind, Subject};
 use crate::id::{EffectId, GroupId, HostId, InstanceId, SessionId, Zone};
-use crate::inventory::{Resources, Service};
+use crate::inventory::Resources;
 use crate::session::{Condition, Session};
 use crate::state::State;
 use crate::time::Time;
@@ -83,7 +83,7 @@ impl State {
     /// What is left on a host after everything seen there and every claim but one.
     pub fn free(&self, host: &HostId, but: Option<EffectRef<'_>>) -> Resources {
         let Some(seen) = self.inventory.host(host) else { return Resources::default() };
-        seen.capacity.minus(self.inventory.used(host)).minus(self.claims(host, but))
+        self.inventory.unused(seen).minus(self.claims(host, but))
     }
 
     /// Members of a group on a host, or claimed to come there, without one of them.
@@ -165,9 +165,4 @@ impl Session {
         }
         out
     }
-}
-
-/// True if instances may come to a host as far as its own state goes.
-pub fn takes_instances(host: &crate::inventory::Host) -> bool {
-    host.up && host.service == Service::Enabled
 }

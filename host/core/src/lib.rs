@@ -7,6 +7,7 @@
 pub mod id;
 pub mod time;
 
+mod difference;
 pub mod inventory;
 
 pub mod ask;

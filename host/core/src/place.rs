@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::effect::Subject;
 use crate::id::{GroupId, HostId, InstanceId};
 use crate::inventory::{Host, HostKind, Instance, Movable, Resources};
-use crate::ledger::takes_instances;
 use crate::session::{HostStage, Session};
 use crate::state::State;
 
@@ -32,7 +31,7 @@ struct Room {
 
 /// The hosts that could take instances now, with what is left on each.
 ///
-/// Built once for many questions: building looks at every host, asking only at those with room.
+/// Built once for many questions: building looks at every host that has room.
 #[derive(Clone, Debug)]
 pub struct Rooms<'a> {
     state: &'a State,
@@ -45,7 +44,7 @@ impl<'a> Rooms<'a> {
     pub fn new(state: &'a State, session: &'a Session) -> Self {
         let claims = state.all_claims();
         let mut rooms: Vec<Room> =
-            state.inventory.hosts().filter_map(|host| room(state, session, host, &claims)).collect();
+            state.inventory.roomy().filter_map(|host| room(state, session, host, &claims)).collect();
         rooms.sort_by(|a, b| {
             (a.preference, a.free.vcpus, &a.host).cmp(&(b.preference, b.free.vcpus, &b.host))
         });
@@ -145,8 +144,7 @@ impl<'a> Rooms<'a> {
     }
 }
 
-/// What is left on a host, if it could take anything. The cheap questions come first: in a full cloud most hosts
-/// have no room.
+/// What is left on a host with room, if it could take anything of this session's.
 fn room(
     state: &State,
     session: &Session,
@@ -154,11 +152,8 @@ fn room(
     claims: &BTreeMap<&HostId, Resources>,
 ) -> Option<Room> {
     let host = &seen.id;
-    if seen.kind != HostKind::Compute || !takes_instances(seen) {
-        return None;
-    }
     let claimed = claims.get(host).copied().unwrap_or_default();
-    let free = seen.capacity.minus(state.inventory.used(host)).minus(claimed);
+    let free = state.inventory.unused(seen).minus(claimed);
     if free.vcpus == 0 {
         return None;
     }

@@ -7,7 +7,7 @@ use crate::ask::{Ask, AskKind, MoveHow};
 use crate::decision::{Decision, Planned, Waiting};
 use crate::effect::{EffectKind, Subject};
 use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId, Zone};
-use crate::inventory::{HostKind, Instance, Service};
+use crate::inventory::{Host, HostKind, Instance, Service};
 use crate::place::{self, Candidate, Placement, Rooms};
 use crate::policy::Terms;
 use crate::rules::{self, Refusal};
@@ -221,7 +221,7 @@ impl View {
             kind: work.kind,
             zone: seen.map_or_else(|| Zone::from(""), |seen| seen.zone.clone()),
             stage: work.stage.clone(),
-            in_service: seen.is_some_and(crate::ledger::takes_instances),
+            in_service: seen.is_some_and(Host::takes_instances),
             up: seen.is_some_and(|seen| seen.up),
             instances: self.state.inventory.count_holding(id) as u32,
             tries: session.tries.get(&format!("work {id}")).copied().unwrap_or_default(),

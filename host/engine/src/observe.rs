@@ -45,6 +45,17 @@ enum Subject {
     Instance(InstanceId),
 }
 
+/// What a difference is about; a group is only ever told of by looks at everything, of which there is one at a time.
+fn subject(change: &Change) -> Option<Subject> {
+    match change {
+        Change::Host(host) => Some(Subject::Host(host.id.clone())),
+        Change::HostGone(host) => Some(Subject::Host(host.clone())),
+        Change::Instance(instance) => Some(Subject::Instance(instance.id.clone())),
+        Change::InstanceGone(instance) => Some(Subject::Instance(instance.clone())),
+        Change::Group(_) | Change::GroupGone(_) => None,
+    }
+}
+
 impl Reader {
     pub(crate) fn has_read(&self) -> bool {
         self.has_read
@@ -160,29 +171,19 @@ impl Engine {
     }
 
     fn take_in_all(&mut self, id: CallId, hosts: &[Host], instances: &[Instance], groups: &[Group]) {
-        let known = std::sync::Arc::clone(&self.state.inventory);
-        let (seen_hosts, seen_instances): (BTreeSet<&HostId>, BTreeSet<&InstanceId>) =
-            (hosts.iter().map(|host| &host.id).collect(), instances.iter().map(|i| &i.id).collect());
-        let seen_groups: BTreeSet<_> = groups.iter().map(|group| &group.id).collect();
-        for group in groups.iter().filter(|group| known.group(&group.id) != Some(group)) {
-            self.observe(Change::Group(group.clone()));
-        }
-        for host in hosts {
-            self.see_host(id, host);
-        }
-        for instance in instances {
-            self.take_in_instance(id, &instance.id, Some(instance));
-        }
-        for instance in known.instances().filter(|instance| !seen_instances.contains(&instance.id)) {
-            self.take_in_instance(id, &instance.id, None);
-        }
-        for host in known.hosts().filter(|host| !seen_hosts.contains(&host.id)) {
-            if self.is_freshest(id, Subject::Host(host.id.clone())) {
-                self.observe(Change::HostGone(host.id.clone()));
+        let changes = self.state.inventory.differences(hosts, instances, groups);
+        for change in changes {
+            if subject(&change).is_none_or(|subject| self.is_freshest(id, subject)) {
+                self.observe(change);
             }
         }
-        for group in known.groups().filter(|group| !seen_groups.contains(&group.id)) {
-            self.observe(Change::GroupGone(group.id.clone()));
+        // What an older read says later about all the others counts no more either.
+        if self.is_overtaking(id) {
+            let hosts = hosts.iter().map(|host| Subject::Host(host.id.clone()));
+            let instances = instances.iter().map(|instance| Subject::Instance(instance.id.clone()));
+            for subject in hosts.chain(instances) {
+                self.is_freshest(id, subject);
+            }
         }
     }
 
@@ -234,13 +235,17 @@ impl Engine {
         }
     }
 
+    /// True if a read that was begun earlier is still under way.
+    fn is_overtaking(&self, id: CallId) -> bool {
+        self.reader.under_way.first().is_some_and(|first| *first < id)
+    }
+
     /// True unless a younger read already told about the subject; notes this read as its youngest if an older one
     /// is still under way.
     fn is_freshest(&mut self, id: CallId, subject: Subject) -> bool {
-        let older_under_way = self.reader.under_way.first().is_some_and(|first| *first < id);
         match self.reader.fresher.get(&subject) {
             Some(youngest) if *youngest > id => false,
-            _ if older_under_way => {
+            _ if self.is_overtaking(id) => {
                 self.reader.fresher.insert(subject, id);
                 true
             }

@@ -2,7 +2,6 @@
 
 use crate::id::{HostId, InstanceId};
 use crate::inventory::{HostKind, InstanceState, Movable, Service};
-use crate::ledger::takes_instances;
 use crate::rules::{Admission, Case, Refusal, Rule};
 use crate::session::{Condition, HostStage, HostWork, Session, Target};
 use crate::state::State;
@@ -137,7 +136,7 @@ pub(super) fn may_move(
         Some(_) | None => {}
     }
     match case.state.inventory.host(to) {
-        Some(host) if host.kind == HostKind::Compute && takes_instances(host) => {}
+        Some(host) if host.kind == HostKind::Compute && host.takes_instances() => {}
         Some(_) => return no(format!("{to} takes no instances")),
         None => return no(format!("the cloud has no host {to}")),
     }
