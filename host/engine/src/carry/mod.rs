@@ -312,10 +312,14 @@ impl Engine {
         } else {
             self.carriers.remove(&(session.clone(), effect.id));
         }
-        let done = outcome == Outcome::Done;
+        let (done, failed) = (outcome == Outcome::Done, matches!(outcome, Outcome::Failed { .. }));
         self.record(session, Body::EffectEnded { effect: effect.id, outcome });
         if done {
             self.follow_up(session, &effect.kind);
+        }
+        // Where there was room somebody else may have come: the next place is chosen from what is there now.
+        if failed && matches!(effect.kind, EffectKind::Move { .. }) {
+            self.reread_for(session);
         }
         self.halt_if_spent(session);
     }

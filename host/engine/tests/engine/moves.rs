@@ -5,6 +5,7 @@ use fenix_core::effect::Outcome;
 use fenix_core::inventory::InstanceState;
 use fenix_core::rules::Rule;
 use fenix_core::session::Condition;
+use fenix_engine::event::Event;
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 
 use crate::harness::{World, secs};
@@ -50,6 +51,28 @@ fn a_cold_move_is_confirmed_and_its_manager_told() {
     world.pass(secs(1));
     assert_eq!(outcome(&world), Some(&Outcome::Done));
     assert!(world.queued().contains(&"m INSTANCE_ACTION_DONE".into()));
+}
+
+#[test]
+fn the_next_place_after_a_failed_move_is_chosen_from_what_is_there_now() {
+    let mut world = World::moving(COLD);
+    world.truth.instances.insert("i9".into(), crate::cloud::instance("i9", "q", "x"));
+    world.holds_reads = true;
+    world.cloud_says(Err(CloudError::Refused("no room on x".into())));
+    world.pass(secs(1));
+    let (look, _) = world.cloud.pop_front().unwrap();
+    let seen = world.truth.read(&CloudCall::ReadInstance { instance: "i1".into() }).unwrap();
+    world.event(Event::CloudReturned(look, Ok(seen)));
+    check_failed(&world, "no room on x");
+    world.script.woken.borrow_mut().clear();
+    world.pass(secs(20));
+    assert!(world.script.woken.borrow().is_empty(), "nothing is decided on what was known before");
+    while let Some((_, call)) = world.cloud.front().cloned() {
+        let seen = world.truth.read(&call).unwrap();
+        world.cloud_says(Ok(seen));
+    }
+    assert!(!world.script.woken.borrow().is_empty());
+    assert!(world.state().inventory.instance(&"i9".into()).is_some());
 }
 
 #[test]
