@@ -1,15 +1,18 @@
 //! Many simulations, counted: `cargo run --release -p fenix-sim --example seeds -- KIND FROM [TO]`.
 //!
-//! KIND is one of `faulty`, `good`, `two` (sessions that share a group and the last free slot) and `two-good`. Prints
-//! what became of the sessions and what was broken, each with the first seed; one seed alone prints its timeline.
+//! KIND is one of `faulty`, `good`, `two` (sessions that share a group and the last free slot), `two-good`, and
+//! `reckless` (a workflow that wants anything), or `R1` to `R11`: reckless with that rule switched off. Prints what
+//! became of the sessions and what was broken, each with the first seed; one seed alone prints its timeline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use fenix_core::rules::Rule;
 use fenix_sim::generate::{self, Profile};
 use fenix_sim::plugins::Components;
+use fenix_sim::reckless::{self, Reckless};
 use fenix_sim::report::Report;
 use fenix_sim::scenario::Scenario;
 
@@ -49,12 +52,20 @@ fn count(among: &mut BTreeMap<String, (u64, u32)>, what: &str, seed: u64) {
 fn scenario(kind: &str, seed: u64) -> Result<Scenario, Fault> {
     let faulty = Profile::faulty("default", &["noop", "reboot"]);
     let good = Profile { trouble: 0, others: false, meddling: false, ..faulty.clone() };
+    let reckless = Profile { workflow: reckless::NAME.to_owned(), ..faulty.clone() };
     match kind {
         "faulty" => Ok(generate::session(seed, &faulty)),
         "good" => Ok(generate::session(seed, &good)),
         "two" => Ok(generate::two_sessions(seed, &Profile { others: false, meddling: false, ..faulty })),
         "two-good" => Ok(generate::two_sessions(seed, &good)),
-        _ => Err(format!("no kind {kind}; there are faulty, good, two, two-good").into()),
+        "reckless" => Ok(generate::reckless(seed, &reckless)),
+        rule => {
+            let rule = Rule::ALL.into_iter().find(|known| format!("{known:?}") == rule);
+            let rule = rule.ok_or_else(|| format!("no kind {kind}; see the head of this example"))?;
+            let mut scenario = generate::reckless(seed, &reckless);
+            scenario.settings.switched_off = Some(rule);
+            Ok(scenario)
+        }
     }
 }
 
@@ -66,7 +77,10 @@ fn main() -> Result<(), Fault> {
     let to: u64 = args.next().map_or(Ok(from), |to| to.parse())?;
     let components = Components::shipped()?;
     if from == to {
-        println!("{}", fenix_sim::run(&scenario(&kind, from)?, &components)?.timeline());
+        println!(
+            "{}",
+            fenix_sim::run(&scenario(&kind, from)?, &Reckless::new(from, &components))?.timeline()
+        );
         return Ok(());
     }
     let counted = Mutex::new(Counted::default());
@@ -79,7 +93,7 @@ fn main() -> Result<(), Fault> {
                 return Ok(());
             }
             let scenario = scenario(&kind, seed)?;
-            let report = fenix_sim::run(&scenario, &components)?;
+            let report = fenix_sim::run(&scenario, &Reckless::new(seed, &components))?;
             let mut counted = counted.lock().map_err(|_| "another thread broke")?;
             counted.add(scenario.sessions.len(), &report);
         }

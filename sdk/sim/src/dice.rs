@@ -22,6 +22,8 @@ pub enum Purpose {
     Ties = 105,
     /// What administrators do.
     Operators = 106,
+    /// What a reckless workflow wants.
+    Reckless = 107,
 }
 
 /// One stream of numbers.

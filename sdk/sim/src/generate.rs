@@ -140,6 +140,18 @@ pub fn two_sessions(seed: u64, profile: &Profile) -> Scenario {
     scenario
 }
 
+/// Sessions of a workflow that keeps asking for more ([`crate::reckless`]), alone or in twos by the seed, on terms that
+/// let it: what it wants is then bound by the rules alone.
+pub fn reckless(seed: u64, profile: &Profile) -> Scenario {
+    let mut scenario =
+        if seed.is_multiple_of(2) { session(seed, profile) } else { two_sessions(seed, profile) };
+    for spec in &mut scenario.sessions {
+        spec.terms.rounds = 1000;
+        spec.terms.failure_budget = 1000;
+    }
+    scenario
+}
+
 /// Seconds instead of minutes, so that less is polled for; whole sessions stay as entangled as they are.
 fn times() -> Times {
     Times {

@@ -14,6 +14,7 @@ pub mod dice;
 pub mod generate;
 pub mod managers;
 pub mod plugins;
+pub mod reckless;
 pub mod report;
 mod run;
 pub mod scenario;

@@ -79,7 +79,8 @@ impl Components {
     /// It is no plug-in; `name` stands in the error.
     pub fn attach(&self, name: &str, component: &[u8]) -> Result<Pin, ComponentsError> {
         let attached = self.plugins.attach(component);
-        let attached = attached.map_err(|source| ComponentsError::Attach { name: name.to_owned(), source })?;
+        let attached =
+            attached.map_err(|source| ComponentsError::Attach { name: name.to_owned(), source })?;
         Ok(attached.pin())
     }
 }

@@ -165,8 +165,10 @@ impl Want {
     /// The session that it is about, if it is about one that is there.
     pub(crate) fn about(&self) -> Option<&SessionId> {
         match self {
-            Want::Pause(session) | Want::Continue(session) | Want::Delete(session) => Some(session),
-            Want::Open(_) | Want::Subscribe(_) => None,
+            Want::Open(session) | Want::Pause(session) | Want::Continue(session) | Want::Delete(session) => {
+                Some(session)
+            }
+            Want::Subscribe(_) => None,
         }
     }
 }

@@ -25,7 +25,8 @@ impl Checker for Groups {
             }
             Happening::InService { instance, .. } => {
                 if let Some((_, back)) = self.out.get_mut(instance) {
-                    *back = Some(sight.at);
+                    // Later outages are others'.
+                    back.get_or_insert(sight.at);
                 }
             }
             Happening::InstanceDeleted { instance } => {

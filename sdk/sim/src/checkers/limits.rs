@@ -11,7 +11,7 @@ use fenix_engine::ports::CloudCall;
 
 use super::{Check, Checker, Findings, Sight};
 use crate::report::Ending;
-use crate::truth::{ActionEnd, Truth};
+use crate::truth::{ActionEnd, Truth, Want};
 
 /// Hosts that Fenix has in turn.
 #[derive(Default)]
@@ -25,6 +25,10 @@ pub(super) struct Limits {
     controllers: BTreeSet<HostId>,
     /// The keys of the actions that are done, by host.
     done: BTreeMap<HostId, BTreeSet<String>>,
+    /// When Fenix did something on which host.
+    touched: Vec<(Time, HostId)>,
+    /// When which session was continued.
+    continued: Vec<(Time, SessionId)>,
 }
 
 /// A host that was taken out while others were.
@@ -44,9 +48,17 @@ impl Checker for Limits {
             }
             Truth::Sent { call: CloudCall::Enable { host }, .. } => {
                 self.out.remove(host);
+                self.touched.push((sight.at, host.clone()));
+            }
+            Truth::Sent { call: CloudCall::Disable { host, .. }, .. } => {
+                self.touched.push((sight.at, host.clone()));
             }
             Truth::ActionCalled { session, host: Some(host), .. } => {
                 self.called(sight, session, host, found);
+                self.touched.push((sight.at, host.clone()));
+            }
+            Truth::Told(Want::Continue(session), Ok(_)) => {
+                self.continued.push((sight.at, session.clone()));
             }
             Truth::ActionReturned { host: Some(host), key, end, .. } => self.returned(sight, host, key, end),
             Truth::Cloud(Happening::HostRebooting { host }, Actor::Client) => last_one(sight, host, found),
@@ -58,7 +70,7 @@ impl Checker for Limits {
         for Taken { at, host, most, others } in &self.taken {
             let in_turn: Vec<&str> = others
                 .iter()
-                .filter(|other| !Limits::is_left_out(sight, ending, other))
+                .filter(|other| !self.is_left_out(sight, ending, other, *at))
                 .map(HostId::as_str)
                 .collect();
             if in_turn.len() >= *most {
@@ -70,12 +82,18 @@ impl Checker for Limits {
 }
 
 impl Limits {
-    /// True if a host takes no turn any more, as its session says. One that was removed says nothing.
-    fn is_left_out(sight: &Sight<'_>, ending: &Ending, host: &HostId) -> bool {
-        let session = sight.owner(host).and_then(|session| ending.state.session(session));
-        session.is_none_or(|session| {
-            session.hosts.get(host).is_some_and(|work| matches!(work.stage, HostStage::Quarantined { .. }))
-        })
+    /// True if a host took no turn any more at that time: its session says so in the end, or it was let be until the
+    /// session was continued, which takes back in what was left out. A session that was removed says nothing.
+    fn is_left_out(&self, sight: &Sight<'_>, ending: &Ending, host: &HostId, at: Time) -> bool {
+        let Some(owner) = sight.owner(host) else { return true };
+        let Some(session) = ending.state.session(owner) else { return true };
+        let stage = session.hosts.get(host).map(|work| &work.stage);
+        let next = self.touched.iter().find(|(when, of)| *when > at && of == host).map(|(when, _)| *when);
+        let until_continued = self
+            .continued
+            .iter()
+            .any(|(when, of)| *when > at && of == owner && next.is_none_or(|next| *when <= next));
+        matches!(stage, Some(HostStage::Quarantined { .. })) || until_continued
     }
 
     fn went_out(&mut self, sight: &Sight<'_>, host: &HostId) {

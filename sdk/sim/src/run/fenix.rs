@@ -24,7 +24,7 @@ impl Run<'_> {
         self.journal = self.journal.reopened();
         let records = match self.journal.records() {
             Ok(records) => records,
-            Err(error) => return self.tell(Truth::Panicked(format!("the journal is unreadable: {error}"))),
+            Err(error) => return self.breaks(format!("the journal is unreadable: {error}")),
         };
         let settings = self.scenario.settings.clone();
         let (last, now) = (self.journal.last_seq(), self.now);
@@ -32,8 +32,8 @@ impl Run<'_> {
             catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, records, last, Vec::new(), now)));
         match recovered {
             Ok(Ok(engine)) => self.engine = Some(engine),
-            Ok(Err(error)) => return self.tell(Truth::Panicked(format!("recovery: {error}"))),
-            Err(panic) => return self.tell(Truth::Panicked(panic_text(&*panic))),
+            Ok(Err(error)) => return self.breaks(format!("recovery: {error}")),
+            Err(panic) => return self.breaks(panic_text(&*panic)),
         }
         self.tell(Truth::Started);
         self.commit();
@@ -80,11 +80,14 @@ impl Run<'_> {
         let handled = catch_unwind(AssertUnwindSafe(|| engine.handle(now, event, &workflows)));
         match handled {
             Ok(()) => self.commit(),
-            Err(panic) => {
-                self.tell(Truth::Panicked(panic_text(&*panic)));
-                self.die(Millis::from_secs(10));
-            }
+            Err(panic) => self.breaks(panic_text(&*panic)),
         }
+    }
+
+    /// Fenix itself is at fault: nothing that would come after it counts.
+    fn breaks(&mut self, why: String) {
+        self.tell(Truth::Panicked(why));
+        self.broken = true;
     }
 
     fn commit(&mut self) {

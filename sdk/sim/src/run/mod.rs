@@ -129,6 +129,8 @@ struct Run<'a> {
     continued: BTreeMap<usize, u32>,
     calm: bool,
     over_since: Option<Time>,
+    /// True once Fenix itself was found at fault.
+    broken: bool,
     at_once: u32,
     stats: Stats,
 }
@@ -173,6 +175,7 @@ impl<'a> Run<'a> {
             continued: BTreeMap::new(),
             calm: false,
             over_since: None,
+            broken: false,
             at_once: 0,
             stats: Stats::default(),
         })
@@ -213,7 +216,7 @@ impl<'a> Run<'a> {
     fn play(&mut self) {
         let end = START + self.scenario.end_at;
         while let Some(due) = self.queue.pop() {
-            if due.at >= end || self.is_finished() || self.stats.events >= MOST_EVENTS {
+            if self.broken || due.at >= end || self.is_finished() || self.stats.events >= MOST_EVENTS {
                 break;
             }
             if due.what.is_for_fenix() && due.at < self.frozen_until {

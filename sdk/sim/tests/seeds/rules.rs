@@ -1,0 +1,65 @@
+//! The checkers notice: with any one rule switched off something goes wrong, and they say which rule it was.
+
+use fenix_core::rules::Rule;
+use fenix_sim::checkers::Check;
+use fenix_sim::generate;
+
+use crate::{components, run, wild};
+
+/// Within so many seeds of a workflow that wants anything the lack of a rule has to show.
+const MOST: u64 = 1000;
+
+fn check(rule: Rule, as_what: Check) {
+    let components = components();
+    let shows = |seed: &u64| {
+        let mut scenario = generate::reckless(*seed, &wild());
+        scenario.settings.switched_off = Some(rule);
+        run(&scenario, &components).violations.iter().any(|broken| broken.check == as_what)
+    };
+    assert!((1..=MOST).any(|seed| shows(&seed)), "{MOST} seeds without {rule:?}, and nothing was noticed");
+}
+
+#[test]
+fn without_r1_instances_are_touched_without_leave() {
+    check(Rule::R1, Check::R1);
+}
+
+#[test]
+fn without_r2_too_many_members_of_a_group_are_out() {
+    check(Rule::R2, Check::R2);
+}
+
+#[test]
+fn without_r4_work_is_done_on_hosts_that_are_not_empty() {
+    check(Rule::R4, Check::R4);
+}
+
+#[test]
+fn without_r5_room_is_taken_that_is_not_there() {
+    check(Rule::R5, Check::R5);
+}
+
+#[test]
+fn without_r6_too_many_hosts_are_out() {
+    check(Rule::R6, Check::R6);
+}
+
+#[test]
+fn without_r7_sessions_end_before_their_hosts_do() {
+    check(Rule::R7, Check::R7);
+}
+
+#[test]
+fn without_r8_work_begins_after_a_stop() {
+    check(Rule::R8, Check::R8);
+}
+
+#[test]
+fn without_r10_two_things_are_done_to_one_instance() {
+    check(Rule::R10, Check::R10);
+}
+
+#[test]
+fn without_r11_others_hosts_are_touched() {
+    check(Rule::R11, Check::R11);
+}
