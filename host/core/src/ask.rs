@@ -120,6 +120,9 @@ pub struct Ask {
     pub delivered_at: Option<Time>,
     /// The last moment to answer, or before delivery the last moment to be delivered.
     pub reply_by: Time,
+    /// What was chosen for single instances so far, by a manager that answers about each by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub chosen: BTreeMap<InstanceId, MoveHow>,
     /// How it stands.
     pub status: AskStatus,
     /// When it left `Open`.

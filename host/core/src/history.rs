@@ -55,6 +55,11 @@ impl Session {
                 let idle = if ask.is_some() { "" } else { " (nothing is open: idle)" };
                 (format!("{project} answered {verb}_{}{idle}", reply.kind.wire()), String::new())
             }
+            Body::PartlyReplied { ask, instance, how } => {
+                let ask = self.asks.get(ask)?;
+                let (project, kind) = (&ask.project, ask.kind.wire());
+                (format!("{project} answered ACK_{kind} about {instance}: {}", how.wire()), String::new())
+            }
             Body::Admitted { effect } => (effect.kind.summary(), effect.reason.clone()),
             Body::EffectUnclear { effect } => {
                 let effect = self.effects.get(effect)?;
@@ -95,6 +100,13 @@ impl Session {
             Body::Observed { .. }
             | Body::Subscribed { .. }
             | Body::Unsubscribed { .. }
+            | Body::Constrained { .. }
+            | Body::Unconstrained { .. }
+            | Body::PluginAttached { .. }
+            | Body::PluginDetached { .. }
+            | Body::TemplateSaved { .. }
+            | Body::TemplateRemoved { .. }
+            | Body::QuarantineCleared { .. }
             | Body::Opened { .. }
             | Body::HostJoined { .. }
             | Body::ProjectJoined { .. }

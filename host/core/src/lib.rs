@@ -12,12 +12,15 @@ pub mod inventory;
 
 pub mod ask;
 pub mod blocker;
+pub mod constraint;
 pub mod decision;
 pub mod effect;
 pub mod hosts;
 pub mod message;
+pub mod past;
 pub mod policy;
 pub mod session;
+pub mod standing;
 
 mod history;
 pub mod record;

@@ -39,6 +39,8 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 pub enum Content {
     /// `maintenance.scheduled` that wants a reply.
     Ask(AskId),
+    /// The same about one instance of it, to be answered about that one.
+    AskInstance(AskId, InstanceId),
     /// `maintenance.scheduled`, state INSTANCE_ACTION_DONE: the instance was moved.
     ActionDone(InstanceId),
     /// `maintenance.scheduled`, state INSTANCE_ACTION_FALLBACK: the live move did not work, a cold one follows.
@@ -60,10 +62,24 @@ pub enum Content {
 }
 
 impl Content {
+    /// The question that it puts, if it is one.
+    pub fn ask(&self) -> Option<AskId> {
+        match self {
+            Content::Ask(ask) | Content::AskInstance(ask, _) => Some(*ask),
+            Content::ActionDone(_)
+            | Content::ActionFallback(_)
+            | Content::Host { .. }
+            | Content::Session { .. } => None,
+        }
+    }
+
     /// The event type on the wire (contract rows 9 and 2.1).
     pub fn event_type(&self) -> &'static str {
         match self {
-            Content::Ask(_) | Content::ActionDone(_) | Content::ActionFallback(_) => "maintenance.scheduled",
+            Content::Ask(_)
+            | Content::AskInstance(..)
+            | Content::ActionDone(_)
+            | Content::ActionFallback(_) => "maintenance.scheduled",
             Content::Host { .. } => "maintenance.host",
             Content::Session { .. } => "maintenance.session",
         }

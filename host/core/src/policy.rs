@@ -88,6 +88,10 @@ pub struct Terms {
     pub action_within: Millis,
     /// Time that a manager has to move an instance by itself (OWN_ACTION).
     pub own_action_within: Millis,
+    /// True if managers are asked about each instance by itself, as the first Fenix' `vnf` workflow did, instead of
+    /// about all of a host (contract rule 11).
+    #[serde(skip_serializing_if = "is_false")]
+    pub ask_per_instance: bool,
 }
 
 impl Default for Terms {
@@ -109,6 +113,11 @@ impl Default for Terms {
             service_within: Millis::from_secs(180),
             action_within: Millis::from_secs(3600),
             own_action_within: Millis::from_secs(600),
+            ask_per_instance: false,
         }
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -5,14 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Ask, AskStatus, Reply};
+use crate::ask::{Ask, AskStatus, MoveHow, Reply};
+use crate::constraint::{Constrained, Constraint};
 use crate::decision::{Planned, Waiting};
 use crate::effect::{Effect, Outcome};
-use crate::id::{AskId, EffectId, HostId, MessageId, ProjectId, SessionId, SubscriptionId};
+use crate::id::{AskId, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::Change;
 use crate::message::{Delivery, Message, Subscription};
 use crate::rules::Refusal;
 use crate::session::{ActionRun, Condition, HostStage, HostWork, Phase, Plan, Target};
+use crate::standing::{Attached, Template};
 use crate::time::Time;
 
 /// One line of the journal.
@@ -46,6 +48,41 @@ pub enum Body {
     Unsubscribed {
         /// Which order ended.
         id: SubscriptionId,
+    },
+    /// A manager stated what it wants respected. Of the installation.
+    Constrained {
+        /// What.
+        constraint: Constraint,
+    },
+    /// A manager took a statement back. Of the installation.
+    Unconstrained {
+        /// What it was about.
+        about: Constrained,
+    },
+    /// A plug-in was attached: new sessions may name it. Of the installation.
+    PluginAttached {
+        /// Which.
+        plugin: Attached,
+    },
+    /// A plug-in was detached: new sessions may no longer name it. Of the installation.
+    PluginDetached {
+        /// Its name.
+        name: String,
+    },
+    /// A template was saved. Of the installation.
+    TemplateSaved {
+        /// Which.
+        template: Template,
+    },
+    /// A template was removed. Of the installation.
+    TemplateRemoved {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody looked at a host that a session, which is removed since, had left out. Of the installation.
+    QuarantineCleared {
+        /// Which.
+        host: HostId,
     },
     /// A session was made. Its hosts follow as `HostJoined`, one record each, so that records stay small.
     Opened {
@@ -134,6 +171,15 @@ pub enum Body {
         /// What it said.
         reply: Reply,
     },
+    /// A manager answered about one instance of a question; others are still open.
+    PartlyReplied {
+        /// The question.
+        ask: AskId,
+        /// The instance.
+        instance: InstanceId,
+        /// What shall happen to it.
+        how: MoveHow,
+    },
     /// A question ended without an answer.
     AskEnded {
         /// Which.
@@ -204,6 +250,13 @@ impl Body {
             Body::Observed { .. } => "observed",
             Body::Subscribed { .. } => "subscribed",
             Body::Unsubscribed { .. } => "unsubscribed",
+            Body::Constrained { .. } => "constrained",
+            Body::Unconstrained { .. } => "unconstrained",
+            Body::PluginAttached { .. } => "plugin_attached",
+            Body::PluginDetached { .. } => "plugin_detached",
+            Body::TemplateSaved { .. } => "template_saved",
+            Body::TemplateRemoved { .. } => "template_removed",
+            Body::QuarantineCleared { .. } => "quarantine_cleared",
             Body::Opened { .. } => "opened",
             Body::HostJoined { .. } => "host_joined",
             Body::ProjectJoined { .. } => "project_joined",
@@ -217,6 +270,7 @@ impl Body {
             Body::AskDelivered { .. } => "ask_delivered",
             Body::AskExtended { .. } => "ask_extended",
             Body::Replied { .. } => "replied",
+            Body::PartlyReplied { .. } => "partly_replied",
             Body::AskEnded { .. } => "ask_ended",
             Body::Admitted { .. } => "admitted",
             Body::EffectUnclear { .. } => "effect_unclear",

@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ask::{Ask, AskKind, AskStatus};
+use crate::constraint::Constraints;
 use crate::effect::{EffectKind, Outcome};
 use crate::id::{GroupId, InstanceId, SessionId, SubscriptionId};
 use crate::inventory::{Change, Instance, Inventory};
 use crate::message::Subscription;
+use crate::past::Past;
 use crate::record::{Body, Record};
 use crate::rules::Rule;
 use crate::session::{Close, Condition, HostWork, Phase, Session};
+use crate::standing::{Attached, Template};
 use crate::time::Time;
 
 /// Everything known.
@@ -31,6 +34,14 @@ pub struct State {
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     /// Standing orders for messages.
     pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// What managers want respected.
+    pub constraints: Arc<Constraints>,
+    /// Plug-ins that were attached while the server ran, by name.
+    pub plugins: Arc<BTreeMap<String, Attached>>,
+    /// Sessions that can be started again, by name.
+    pub templates: Arc<BTreeMap<String, Template>>,
+    /// What became of hosts and instances, over all sessions.
+    pub past: Arc<Past>,
     /// One rule that is not enforced. Only ever set by the test that shows that the checkers notice.
     pub switched_off: Option<Rule>,
 }
@@ -65,7 +76,9 @@ impl State {
             (None, Body::Unsubscribed { id }) => {
                 self.subscriptions.remove(id);
             }
-            (None, body) => return Err(misfit(format!("{} needs a session", body.name()))),
+            (None, body) => {
+                self.keep(body).ok_or_else(|| misfit(format!("{} needs a session", body.name())))?;
+            }
             (Some(id), Body::Opened { plan, .. }) => {
                 if self.sessions.contains_key(id) {
                     return Err(misfit("the session is there already".into()));
@@ -78,10 +91,34 @@ impl State {
             }
             (Some(id), _) => {
                 let session = self.sessions.get_mut(id).ok_or_else(|| misfit(format!("no session {id}")))?;
+                if Past::concerns(&record.body) {
+                    Arc::make_mut(&mut self.past).note(session, record.at, &record.body);
+                }
                 Arc::make_mut(session).apply(record).map_err(misfit)?;
             }
         }
         Ok(())
+    }
+
+    /// Takes over what managers and administrators leave with the installation; `None` if that is nothing such.
+    fn keep(&mut self, body: &Body) -> Option<()> {
+        match body {
+            Body::Constrained { constraint } => {
+                Arc::make_mut(&mut self.constraints).set(constraint.clone());
+            }
+            Body::Unconstrained { about } => Arc::make_mut(&mut self.constraints).remove(about),
+            Body::PluginAttached { plugin } => {
+                Arc::make_mut(&mut self.plugins).insert(plugin.pin.name.clone(), plugin.clone());
+            }
+            Body::PluginDetached { name } => drop(Arc::make_mut(&mut self.plugins).remove(name)),
+            Body::TemplateSaved { template } => {
+                Arc::make_mut(&mut self.templates).insert(template.name.clone(), template.clone());
+            }
+            Body::TemplateRemoved { name } => drop(Arc::make_mut(&mut self.templates).remove(name)),
+            Body::QuarantineCleared { host } => Arc::make_mut(&mut self.past).clear(host),
+            _ => return None,
+        }
+        Some(())
     }
 
     /// The session of that id.
@@ -106,6 +143,9 @@ impl State {
         }
         if let Change::InstanceGone(id) = change {
             self.returned.remove(id);
+        }
+        if self.past.is_told(change) {
+            Arc::make_mut(&mut self.past).forget(change);
         }
         Arc::make_mut(&mut self.inventory).apply(change);
     }
@@ -148,6 +188,10 @@ impl Session {
             }
             Body::AskExtended { ask, reply_by } => {
                 self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?.reply_by = *reply_by;
+            }
+            Body::PartlyReplied { ask, instance, how } => {
+                let ask = self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?;
+                ask.chosen.insert(instance.clone(), *how);
             }
             Body::AskEnded { ask, status } => {
                 self.end_ask(*ask, status.clone(), record.at)?;
@@ -205,6 +249,13 @@ impl Session {
             Body::Observed { .. }
             | Body::Subscribed { .. }
             | Body::Unsubscribed { .. }
+            | Body::Constrained { .. }
+            | Body::Unconstrained { .. }
+            | Body::PluginAttached { .. }
+            | Body::PluginDetached { .. }
+            | Body::TemplateSaved { .. }
+            | Body::TemplateRemoved { .. }
+            | Body::QuarantineCleared { .. }
             | Body::Opened { .. }
             | Body::Removed => return Err("it is not a session's".into()),
         }

@@ -75,6 +75,7 @@ fn ask(id: u32, kind: AskKind, host: Option<&str>, status: AskStatus) -> Ask {
         window: Millis::from_secs(40),
         delivered_at: Some(START),
         reply_by: START + Millis::from_secs(40),
+        chosen: std::collections::BTreeMap::new(),
         status,
         ended_at: Some(START),
     }

@@ -42,10 +42,12 @@ impl Engine {
             window: window(session, question.kind, now),
             delivered_at: None,
             reply_by: not_before + terms.deliver_within,
+            chosen: BTreeMap::new(),
             status: AskStatus::Open,
             ended_at: None,
         };
-        let (ask_id, project) = (ask.id, ask.project.clone());
+        let project = ask.project.clone();
+        let contents = contents(session, &ask);
         let valid = match ask.kind {
             AskKind::MaintenanceComplete => not_before + self.settings.message_valid,
             AskKind::Maintenance
@@ -59,7 +61,9 @@ impl Engine {
             .map(|subscription| subscription.id.clone())
             .collect();
         for to in to {
-            self.queue(id, to, Content::Ask(ask_id), not_before, valid);
+            for content in &contents {
+                self.queue(id, to.clone(), content.clone(), not_before, valid);
+            }
         }
     }
 
@@ -90,7 +94,7 @@ impl Engine {
         let kind = self.state.session(id).and_then(|session| session.asks.get(&ask)).map(|ask| ask.kind);
         self.record(id, Body::AskEnded { ask, status });
         if kind != Some(AskKind::MaintenanceComplete) {
-            self.drop_session_messages(id, |message| message.content == Content::Ask(ask));
+            self.drop_session_messages(id, |message| message.content.ask() == Some(ask));
         }
         if kind == Some(AskKind::ScaleIn) {
             self.reread_for(id);
@@ -103,6 +107,7 @@ impl Engine {
         id: &SessionId,
         project: &ProjectId,
         instance: Option<&InstanceId>,
+        to: Option<AskId>,
         reply: Reply,
     ) -> Result<Answer, CommandError> {
         let session = self.state.session(id).ok_or_else(|| CommandError::NoSession(id.clone()))?;
@@ -114,16 +119,24 @@ impl Engine {
             .iter()
             .filter_map(|ask| session.asks.get(ask))
             .filter(|ask| ask.project == *project && ask.kind == reply.kind)
+            .filter(|ask| to.is_none_or(|to| to == ask.id))
             .filter(|ask| instance.is_none_or(|instance| ask.instances.contains(instance)))
             .find(|ask| self.was_sent(id, ask));
         let Some(ask) = answered else { return Ok(Answer::Idle) };
-        let reply = match ask.kind.wants_actions() && reply.agrees {
-            true => Reply { actions: self.complete_actions(ask, instance, reply.actions)?, ..reply },
-            false => Reply { actions: BTreeMap::new(), ..reply },
+        let (ask, kind) = (ask.clone(), ask.kind);
+        let reply = match (kind.wants_actions() && reply.agrees, instance) {
+            (true, None) => {
+                Reply { actions: self.complete_actions(&ask, &ask.chosen, reply.actions)?, ..reply }
+            }
+            (true, Some(instance)) => match self.partly(id, &ask, instance, reply.actions)? {
+                Some(actions) => Reply { actions, ..reply },
+                None => return Ok(Answer::Done),
+            },
+            (false, _) => Reply { actions: BTreeMap::new(), ..reply },
         };
-        let (ask, kind) = (ask.id, ask.kind);
+        let ask = ask.id;
         self.record(id, Body::Replied { project: project.clone(), ask: Some(ask), reply });
-        self.drop_session_messages(id, |message| message.content == Content::Ask(ask));
+        self.drop_session_messages(id, |message| message.content.ask() == Some(ask));
         if kind == AskKind::ScaleIn {
             self.reread_for(id);
         }
@@ -137,24 +150,64 @@ impl Engine {
             let message = self.state.session(&key.0).and_then(|session| session.outbox.get(&key.1));
             key.0 == *id
                 && attempts.begun()
-                && message.is_some_and(|message| message.content == Content::Ask(ask.id))
+                && message.is_some_and(|message| message.content.ask() == Some(ask.id))
         };
         ask.delivered_at.is_some() || self.attempts.iter().any(begun)
     }
 
+    /// Takes an answer about one instance of a question. Returns the whole answer once every instance that is still
+    /// there has its action; until then what was chosen is kept.
+    fn partly(
+        &mut self,
+        id: &SessionId,
+        ask: &Ask,
+        instance: &InstanceId,
+        given: BTreeMap<InstanceId, MoveHow>,
+    ) -> Result<Option<BTreeMap<InstanceId, MoveHow>>, CommandError> {
+        let stated = self.state.constraints.instance(instance).and_then(|stated| stated.migration_type);
+        let is_there = self.state.inventory.instance(instance).is_some();
+        let chosen = given.values().next().copied().or(stated);
+        let how = match chosen {
+            Some(how) => how,
+            // Its manager has removed it: there is nothing left to choose.
+            None if !is_there => MoveHow::OwnAction,
+            None => {
+                return Err(CommandError::BadReply(format!(
+                    "instance_action is missing, and no migration_type is stated for instance {instance}"
+                )));
+            }
+        };
+        let mut actions = ask.chosen.clone();
+        actions.insert(instance.clone(), how);
+        let left = |other: &&InstanceId| {
+            !actions.contains_key(*other) && self.state.inventory.instance(other).is_some()
+        };
+        if !ask.instances.iter().any(|other| left(&other)) {
+            return Ok(Some(actions));
+        }
+        if ask.chosen.get(instance) != Some(&how) {
+            self.record(id, Body::PartlyReplied { ask: ask.id, instance: instance.clone(), how });
+        }
+        // Nothing is left to be said about this one.
+        let said = Content::AskInstance(ask.id, instance.clone());
+        self.drop_session_messages(id, |message| message.content == said);
+        Ok(None)
+    }
+
     /// Checks that an answer names an action for every instance that is still there. One action given under no
-    /// instance's name is for all of them, or for the one on whose path it came.
+    /// instance's name is for all of them; what was chosen or stated for an instance before stands in for it.
     fn complete_actions(
         &self,
         ask: &Ask,
-        only: Option<&InstanceId>,
+        chosen: &BTreeMap<InstanceId, MoveHow>,
         given: BTreeMap<InstanceId, MoveHow>,
     ) -> Result<BTreeMap<InstanceId, MoveHow>, CommandError> {
         let unnamed = given.get(&InstanceId::from("")).copied();
+        let stated = |instance: &InstanceId| self.state.constraints.instance(instance)?.migration_type;
         let mut actions = BTreeMap::new();
         for instance in &ask.instances {
-            let meant = unnamed.filter(|_| only.is_none_or(|only| only == instance));
-            match given.get(instance).copied().or(meant) {
+            let named = given.get(instance).copied().or(unnamed);
+            match named.or_else(|| chosen.get(instance).copied()).or_else(|| stated(instance)) {
                 Some(how) => {
                     actions.insert(instance.clone(), how);
                 }
@@ -187,14 +240,16 @@ impl Engine {
         for (session, ask) in self.open_asks() {
             let Some(known) = self.state.session(&session) else { continue };
             let Some(open) = known.asks.get(&ask) else { continue };
-            let (project, valid) = (open.project.clone(), open.reply_by);
+            let (project, valid, contents) = (open.project.clone(), open.reply_by, contents(known, open));
             let to: Vec<SubscriptionId> = self
                 .subscribers(&project, "maintenance.scheduled")
                 .map(|subscription| subscription.id.clone())
                 .filter(|to| !is_queued(known, to, ask))
                 .collect();
             for to in to {
-                self.queue(&session, to, Content::Ask(ask), self.now, valid);
+                for content in &contents {
+                    self.queue(&session, to.clone(), content.clone(), self.now, valid);
+                }
             }
         }
     }
@@ -202,16 +257,18 @@ impl Engine {
     /// Sends a new subscriber the questions that nobody has received yet and that are not on their way to it.
     pub(crate) fn send_undelivered_to(&mut self, id: &SessionId, project: &ProjectId, to: &SubscriptionId) {
         let Some(session) = self.state.session(id) else { return };
-        let open: Vec<(AskId, Time)> = session
+        let open: Vec<(Vec<Content>, Time)> = session
             .open_asks
             .iter()
             .filter_map(|ask| session.asks.get(ask))
             .filter(|ask| ask.project == *project && ask.delivered_at.is_none())
             .filter(|ask| !is_queued(session, to, ask.id))
-            .map(|ask| (ask.id, ask.reply_by))
+            .map(|ask| (contents(session, ask), ask.reply_by))
             .collect();
-        for (ask, valid) in open {
-            self.queue(id, to.clone(), Content::Ask(ask), self.now, valid);
+        for (contents, valid) in open {
+            for content in contents {
+                self.queue(id, to.clone(), content, self.now, valid);
+            }
         }
     }
 
@@ -225,7 +282,16 @@ impl Engine {
 }
 
 fn is_queued(session: &Session, to: &SubscriptionId, ask: AskId) -> bool {
-    session.outbox.values().any(|message| message.to == *to && message.content == Content::Ask(ask))
+    session.outbox.values().any(|message| message.to == *to && message.content.ask() == Some(ask))
+}
+
+/// The messages that put a question: one, or one for each instance whose action is not chosen yet.
+fn contents(session: &Session, ask: &Ask) -> Vec<Content> {
+    if !session.plan.terms.ask_per_instance || !ask.kind.wants_actions() {
+        return vec![Content::Ask(ask.id)];
+    }
+    let open = ask.instances.iter().filter(|instance| !ask.chosen.contains_key(*instance));
+    open.map(|instance| Content::AskInstance(ask.id, instance.clone())).collect()
 }
 
 /// How long a manager may take: the window of the kind; for MAINTENANCE not past the agreed start, but never less

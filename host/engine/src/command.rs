@@ -4,9 +4,11 @@
 //! answers a command only after the records that it made are on disk.
 
 use fenix_core::ask::Reply;
-use fenix_core::id::{HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
+use fenix_core::constraint::{Constrained, Constraint};
+use fenix_core::id::{AskId, HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::message::Subscription;
 use fenix_core::session::Plan;
+use fenix_core::standing::{Attached, Template};
 
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,55 @@ pub enum Command {
         instance: Option<InstanceId>,
         /// What it said.
         reply: Reply,
+    },
+    /// A manager's answer that names the question: it is for that one or for none.
+    ReplyTo {
+        /// Which session.
+        session: SessionId,
+        /// Whose.
+        project: ProjectId,
+        /// Only about this instance, if the reply came on an instance's own path.
+        instance: Option<InstanceId>,
+        /// The question.
+        ask: AskId,
+        /// What it said.
+        reply: Reply,
+    },
+    /// State what is to be respected about an instance or a group, or replace what was stated.
+    Constrain {
+        /// What.
+        constraint: Constraint,
+    },
+    /// Take a statement back. One that is not there is idle.
+    Unconstrain {
+        /// What it was about.
+        about: Constrained,
+    },
+    /// Let new sessions name a plug-in, whose component is kept already.
+    AttachPlugin {
+        /// Which.
+        plugin: Attached,
+    },
+    /// Let new sessions no longer name a plug-in; those that have it go on with it. An unknown name is idle.
+    DetachPlugin {
+        /// Its name.
+        name: String,
+    },
+    /// Save a template, or replace the one of that name.
+    SaveTemplate {
+        /// Which.
+        template: Template,
+    },
+    /// Remove a template. An unknown name is idle.
+    RemoveTemplate {
+        /// Its name.
+        name: String,
+    },
+    /// An administrator has put a host right that was left out: where work was begun it counts as done, and the host
+    /// is given back; else its session takes it in its turn again. A host that is not left out is idle.
+    ClearQuarantine {
+        /// Which.
+        host: HostId,
     },
     /// Start a standing order for messages, or replace the one of that id.
     Subscribe {

@@ -29,8 +29,18 @@ impl Engine {
             Command::Pause { session } => self.pause(&session),
             Command::Delete { session } => Ok(self.delete(&session)),
             Command::Reply { session, project, instance, reply } => {
-                self.reply(&session, &project, instance.as_ref(), reply)
+                self.reply(&session, &project, instance.as_ref(), None, reply)
             }
+            Command::ReplyTo { session, project, instance, ask, reply } => {
+                self.reply(&session, &project, instance.as_ref(), Some(ask), reply)
+            }
+            Command::Constrain { constraint } => Ok(self.constrain(constraint)),
+            Command::Unconstrain { about } => Ok(self.unconstrain(about)),
+            Command::AttachPlugin { plugin } => Ok(self.attach_plugin(plugin)),
+            Command::DetachPlugin { name } => Ok(self.detach_plugin(name)),
+            Command::SaveTemplate { template } => Ok(self.save_template(template)),
+            Command::RemoveTemplate { name } => Ok(self.remove_template(name)),
+            Command::ClearQuarantine { host } => self.clear_quarantine(&host),
             Command::Subscribe { subscription } => Ok(self.subscribe(subscription)),
             Command::Unsubscribe { id } => Ok(self.unsubscribe(id)),
         }
@@ -93,7 +103,7 @@ impl Engine {
         let inventory = &self.state.inventory;
         let unknown = |project: &ProjectId| !session.projects.contains_key(project);
         let gained = session.projects.iter().filter(|(_, work)| !work.managed).map(|(project, _)| project);
-        let gained = gained.filter(|project| self.subscribers(project, SCHEDULED).next().is_some());
+        let gained = gained.filter(|project| self.is_managed(project));
         let owners: BTreeSet<ProjectId> = session
             .hosts
             .keys()
@@ -110,8 +120,13 @@ impl Engine {
 
     /// Notes that a project has instances on the session's hosts.
     pub(crate) fn join_project(&mut self, session: &SessionId, project: ProjectId) {
-        let managed = self.subscribers(&project, SCHEDULED).next().is_some();
+        let managed = self.is_managed(&project);
         self.record(session, Body::ProjectJoined { project, managed });
+    }
+
+    /// True if a project has a manager: somebody who listens for it, or has stated what is to be respected.
+    fn is_managed(&self, project: &ProjectId) -> bool {
+        self.subscribers(project, SCHEDULED).next().is_some() || self.state.constraints.has_any_of(project)
     }
 
     /// The standing orders of a project for an event type.
@@ -209,7 +224,9 @@ impl Engine {
         let Some(session) = self.state.session(id) else { return Answer::Idle };
         match &session.condition {
             Condition::Closing { why: Close::Deleted } => return Answer::Idle,
-            Condition::Ended if session.outbox.is_empty() => self.record(id, Body::Removed),
+            Condition::Ended if session.outbox.is_empty() && session.effects.is_empty() => {
+                self.record(id, Body::Removed);
+            }
             Condition::Ended
             | Condition::Running
             | Condition::Paused
@@ -239,16 +256,19 @@ impl Engine {
         if !scheduled {
             return Answer::Done;
         }
-        let concerned = |session: &&std::sync::Arc<Session>| {
-            session.projects.contains_key(&project) && session.condition != Condition::Ended
-        };
-        let sessions: Vec<SessionId> =
-            self.state.sessions.values().filter(concerned).map(|session| session.id.clone()).collect();
-        for session in sessions {
+        for session in self.sessions_with(&project) {
             self.record(&session, Body::ProjectJoined { project: project.clone(), managed: true });
             self.send_undelivered_to(&session, &project, &id);
         }
         Answer::Done
+    }
+
+    /// Sessions that have not ended, with instances of a project.
+    pub(crate) fn sessions_with(&self, project: &ProjectId) -> Vec<SessionId> {
+        let concerned = |session: &&std::sync::Arc<Session>| {
+            session.projects.contains_key(project) && session.condition != Condition::Ended
+        };
+        self.state.sessions.values().filter(concerned).map(|session| session.id.clone()).collect()
     }
 
     fn unsubscribe(&mut self, id: SubscriptionId) -> Answer {

@@ -5,7 +5,7 @@
 //! hands the orders out. Whoever drives it brings results back as events and wakes it at [`Engine::next_due`].
 //! So the same engine runs under a real clock (`fenix`), and under virtual time (`fenix-sim`).
 //!
-//! In reading order: [`settings`], [`event`], [`command`], [`ports`]; then how an event is handled: `commands`,
+//! In reading order: [`settings`], [`event`], [`command`], [`ports`]; then how an event is handled: `commands`, `standing`,
 //! `asks`, `outbox`, `observe`, `carry` (effects on their way), `closing`, `deciding`; and `timers`, `recovery`.
 
 pub mod command;
@@ -22,6 +22,7 @@ mod observe;
 mod outbox;
 mod recorded;
 mod recovery;
+mod standing;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,6 +237,14 @@ impl Engine {
             }
             Body::Subscribed { .. }
             | Body::Unsubscribed { .. }
+            | Body::Constrained { .. }
+            | Body::Unconstrained { .. }
+            | Body::PluginAttached { .. }
+            | Body::PluginDetached { .. }
+            | Body::TemplateSaved { .. }
+            | Body::TemplateRemoved { .. }
+            | Body::QuarantineCleared { .. }
+            | Body::PartlyReplied { .. }
             | Body::Opened { .. }
             | Body::HostJoined { .. }
             | Body::Decided { .. }

@@ -96,7 +96,7 @@ impl Engine {
     fn expires_at(&self, id: &SessionId, message: &Message) -> Option<Time> {
         let Some(session) = self.state.session(id) else { return Some(message.valid_until) };
         let valid = match &message.content {
-            Content::Ask(ask) => match session.asks.get(ask) {
+            Content::Ask(ask) | Content::AskInstance(ask, _) => match session.asks.get(ask) {
                 Some(ask) if ask.kind != AskKind::MaintenanceComplete => ask.reply_by,
                 Some(_) | None => message.valid_until,
             },
@@ -150,24 +150,24 @@ impl Engine {
 
     /// The window to answer runs from the first confirmed delivery.
     fn ask_delivered(&mut self, session: &SessionId, content: &Content) {
-        let Content::Ask(ask) = content else { return };
-        let open = self.state.session(session).and_then(|known| known.asks.get(ask));
+        let Some(ask) = content.ask() else { return };
+        let open = self.state.session(session).and_then(|known| known.asks.get(&ask));
         let Some(open) = open.filter(|open| open.is_open()) else { return };
         if open.delivered_at.is_none() {
             let reply_by = self.now + open.window;
-            self.record(session, Body::AskDelivered { ask: *ask, reply_by });
+            self.record(session, Body::AskDelivered { ask, reply_by });
         }
     }
 
     /// A question that every subscriber refused to take reached nobody: no need to wait any longer.
     fn ask_rejected(&mut self, session: &SessionId, content: &Content) {
-        let Content::Ask(ask) = content else { return };
+        let Some(ask) = content.ask() else { return };
         let Some(known) = self.state.session(session) else { return };
         let undelivered =
-            known.asks.get(ask).is_some_and(|open| open.is_open() && open.delivered_at.is_none());
-        let others = known.outbox.values().any(|message| message.content == *content);
+            known.asks.get(&ask).is_some_and(|open| open.is_open() && open.delivered_at.is_none());
+        let others = known.outbox.values().any(|message| message.content.ask() == Some(ask));
         if undelivered && !others {
-            self.end_ask(session, *ask, AskStatus::Undelivered);
+            self.end_ask(session, ask, AskStatus::Undelivered);
         }
     }
 
@@ -197,13 +197,7 @@ impl Engine {
     fn envelope(&self, id: &SessionId, message: &Message) -> Option<Envelope> {
         let session = self.state.session(id)?;
         let subscription = self.state.subscriptions.get(&message.to)?.clone();
-        let ask = match &message.content {
-            Content::Ask(ask) => session.asks.get(ask).cloned(),
-            Content::ActionDone(_)
-            | Content::ActionFallback(_)
-            | Content::Host { .. }
-            | Content::Session { .. } => None,
-        };
+        let ask = message.content.ask().and_then(|ask| session.asks.get(&ask)).cloned();
         let reply_at = ask.as_ref().map(|ask| match ask.delivered_at {
             None => self.now + ask.window,
             Some(_) => ask.reply_by,

@@ -1,7 +1,8 @@
 //! The plug-ins: those that come with Fenix, those of the configured folder, and those that sessions are pinned to.
 //!
 //! Every component that is attached is kept in the data directory under its digest, so that a session goes on with
-//! the plug-ins that it began with after Fenix was upgraded or the folder changed.
+//! the plug-ins that it began with after Fenix was upgraded or the folder changed. What nobody needs any more goes at
+//! the next start.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use fenix_cloud::Cloud;
 use fenix_core::id::Digest;
+use fenix_core::standing::{Attached, PluginKind};
 use fenix_core::state::State;
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
 use fenix_wasm::{ActionRunner, Capabilities, Kind, Level, PluginInfo, Plugins, limits};
@@ -20,7 +22,7 @@ use crate::shell::hands::ActionPort;
 /// Most plug-ins in the configured folder.
 const MAX_PLUGINS: usize = 256;
 
-/// The folder in the data directory with every component that was ever attached, by digest.
+/// The folder in the data directory with the components that are attached, or that sessions are pinned to, by digest.
 const KEPT: &str = "plugins";
 
 /// The folder in the data directory with compiled components; it may be removed at any time.
@@ -64,6 +66,39 @@ pub struct Sandbox {
     pub catalogue: Catalogue,
     /// All of them, by digest.
     pub plugins: Plugins,
+    /// Takes further ones.
+    pub attacher: Attacher,
+}
+
+/// Takes components while the server runs.
+#[derive(Clone)]
+pub struct Attacher {
+    plugins: Plugins,
+    kept: PathBuf,
+}
+
+impl Attacher {
+    /// Compiles a component and keeps it: on return a session can be pinned to it. Takes seconds for a large one.
+    ///
+    /// # Errors
+    /// It is refused, or cannot be kept.
+    pub fn attach(&self, component: &[u8]) -> Result<PluginInfo, SandboxError> {
+        attach(&self.plugins, &self.kept, Path::new("that was sent"), component)
+    }
+
+    /// What is known of a component that can run.
+    pub fn info(&self, digest: &Digest) -> Option<PluginInfo> {
+        self.plugins.info(digest)
+    }
+}
+
+/// What a session of that plug-in writes down.
+pub fn attached(info: &PluginInfo) -> Attached {
+    let kind = match info.kind {
+        Kind::Workflow => PluginKind::Workflow,
+        Kind::Action => PluginKind::Action,
+    };
+    Attached { pin: info.pin(), kind }
 }
 
 impl Sandbox {
@@ -77,20 +112,28 @@ impl Sandbox {
         let kept = data_dir.join(KEPT);
         std::fs::create_dir_all(&kept).map_err(io(&kept))?;
         let plugins = Plugins::new(Some(&data_dir.join(COMPILED)))?;
-        for digest in pinned(state) {
-            attach_kept(&plugins, &kept, &digest);
+        let pinned = pinned(state);
+        for digest in &pinned {
+            attach_kept(&plugins, &kept, digest);
         }
         let mut named: Vec<PluginInfo> = Vec::new();
         for shipped in fenix_shipped::SHIPPED {
             named.push(attach(&plugins, &kept, Path::new(shipped.name), shipped.bytes)?);
         }
+        let mut from_folder = Vec::new();
         for path in folder.map_or(Ok(Vec::new()), components)? {
             let bytes = std::fs::read(&path).map_err(io(&path))?;
-            named.push(attach(&plugins, &kept, &path, &bytes)?);
+            let info = attach(&plugins, &kept, &path, &bytes)?;
+            from_folder.push(info.digest.clone());
+            named.push(info);
         }
+        let needed = pinned.iter().chain(named.iter().map(|info| &info.digest));
+        forget_others(&kept, &needed.map(|digest| format!("{digest}.wasm")).collect());
         let of_kind = |kind: Kind| named.iter().filter(move |info| info.kind == kind).map(PluginInfo::pin);
-        let catalogue = Catalogue::new(of_kind(Kind::Workflow), of_kind(Kind::Action));
-        Ok(Sandbox { catalogue, plugins })
+        let catalogue =
+            Catalogue::new(of_kind(Kind::Workflow), of_kind(Kind::Action)).from_folder(from_folder);
+        let attacher = Attacher { plugins: plugins.clone(), kept };
+        Ok(Sandbox { catalogue, plugins, attacher })
     }
 }
 
@@ -99,13 +142,26 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> SandboxError {
     move |source| SandboxError::Io { path, source }
 }
 
-/// The digests that open sessions need.
+/// Removes kept components that nobody needs; one that cannot be removed does no harm.
+fn forget_others(kept: &Path, needed: &BTreeSet<String>) {
+    let Ok(entries) = std::fs::read_dir(kept) else { return };
+    for entry in entries.flatten() {
+        if !needed.contains(&*entry.file_name().to_string_lossy())
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "a component cannot be removed");
+        }
+    }
+}
+
+/// The digests that open sessions need, and those that were attached while the server ran.
 fn pinned(state: &State) -> BTreeSet<Digest> {
     let plans = state.sessions.values().map(|session| &session.plan);
     plans
         .flat_map(|plan| {
             std::iter::once(&plan.workflow).chain(plan.actions.iter().map(|action| &action.plugin))
         })
+        .chain(state.plugins.values().map(|attached| &attached.pin))
         .map(|pin| pin.digest.clone())
         .collect()
 }

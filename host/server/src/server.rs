@@ -18,6 +18,7 @@ use crate::listen::{self, ListenError};
 use crate::sandbox::{Actions, Sandbox, SandboxError};
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
+use crate::shell::feed::Feed;
 use crate::shell::hands::Hands;
 use crate::shell::writer::{Parts, Writer};
 use crate::wire::payload::{Base, BaseError};
@@ -88,15 +89,20 @@ impl Server {
         let hands = move |desk| Hands::new(hands_runtime, desk, cloud, actions, courier);
         let (writer, desk) = Writer::start(parts, hands, runtime)?;
         let (stop, stopped) = watch::channel(false);
+        let (readers, attaching) = Api::places();
         let api = Api {
+            feed: Feed::follow(&desk),
             desk,
             base,
             catalogue: sandbox.catalogue,
+            attacher: sandbox.attacher,
             defaults: config.terms,
             receivers: config.receivers,
             history,
             stop: stopped.clone(),
             clock,
+            readers,
+            attaching,
         };
         let http = tokio::spawn(listen::serve(listener, router(Arc::new(api)), stopped));
         Ok(Server { address, stop, writer, http })

@@ -261,6 +261,7 @@ fn actions_text(reply: &Reply) -> String {
 fn content_text(content: &Content) -> String {
     match content {
         Content::Ask(ask) => format!("question {ask}"),
+        Content::AskInstance(ask, instance) => format!("question {ask} about {instance}"),
         Content::ActionDone(instance) => format!("INSTANCE_ACTION_DONE {instance}"),
         Content::ActionFallback(instance) => format!("INSTANCE_ACTION_FALLBACK {instance}"),
         Content::Host { host, in_maintenance: true } => format!("{host} IN_MAINTENANCE"),

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::http::{content_length, read_head};
 use crate::process::PATIENCE;
 
-/// The traits of an event by name, decoded as the Doctor managers do: whatever holds a bracket is evaluated.
+/// The traits of an event by name, decoded as the Doctor managers do: whatever holds a bracket is evaluated. Beside
+/// them stand `event_type`, and under `raw` the values as they came.
 pub(crate) type Traits = Map<String, Value>;
 
 /// Listens on a free port, and has `handle` called for every alarm before it is answered. Returns its URL.
@@ -39,14 +40,18 @@ fn answer(stream: TcpStream, handle: &mut impl FnMut(Traits)) {
 fn decode(body: &Value) -> Traits {
     assert_eq!(body["reason_data"]["type"], "event");
     let event = &body["reason_data"]["event"];
-    let mut traits = Traits::new();
+    let (mut traits, mut raw) = (Traits::new(), Map::new());
     for entry in event["traits"].as_array().unwrap() {
         let value = match entry[2].as_str() {
             Some(text) if text.contains(['[', '{']) => literal::parse(text).unwrap(),
             _ => entry[2].clone(),
         };
-        traits.insert(entry[0].as_str().unwrap().to_owned(), value);
+        let name = entry[0].as_str().unwrap();
+        traits.insert(name.to_owned(), value);
+        raw.insert(name.to_owned(), entry[2].clone());
     }
+    traits.insert("event_type".to_owned(), event["event_type"].clone());
+    traits.insert("raw".to_owned(), Value::Object(raw));
     traits
 }
 

@@ -81,10 +81,10 @@ fn a_bad_call_is_refused_by_what_is_wrong_with_it() {
     check(&call("PUT", reply_url, b"{}"), 422, "`state` is missing");
     check(&call("PUT", reply_url, b"{\"state\": \"MAYBE\"}"), 422, "ACK_ or NACK_");
     check(&call("PUT", reply_url, b"not JSON"), 400, "no JSON");
-    check(&call("PUT", &rig.at("/v1/subscription/x"), b"{\"project_id\": \"p\"}"), 422, "`url` is missing");
+    check(&call("PUT", &rig.at("/v1/subscriptions/x"), b"{\"project_id\": \"p\"}"), 422, "`url` is missing");
     let far = json!({"project_id": "p", "url": "http://169.254.169.254/"}).to_string();
-    check(&call("PUT", &rig.at("/v1/subscription/x"), far.as_bytes()), 422, "deliver_to");
-    check(&get(&rig.at("/v1/subscription/x")), 404, "no subscription x");
+    check(&call("PUT", &rig.at("/v1/subscriptions/x"), far.as_bytes()), 422, "deliver_to");
+    check(&get(&rig.at("/v1/subscriptions/x")), 404, "no subscription x");
 
     let address = rig.url.strip_prefix("http://").unwrap();
     assert_eq!(raw(address, b"nonsense\r\n\r\n").status, 400);

@@ -116,13 +116,13 @@ fn a_refusal_fails_the_session_with_the_reason_and_continue_asks_again() {
 fn a_subscription_is_kept_through_a_crash() {
     let mut rig = Rig::start(&small_cloud());
     let body = json!({"project_id": "p1", "event_type": "maintenance.*", "url": "http://localhost:9/x"});
-    let shown: Value = call_json("PUT", &rig.at("/v1/subscription/s1/"), &body).good();
+    let shown: Value = call_json("PUT", &rig.at("/v1/subscriptions/s1/"), &body).good();
     assert_eq!(shown["project_id"], "p1");
-    call_json("PUT", &rig.at("/v1/subscription/s1"), &body).good();
+    call_json("PUT", &rig.at("/v1/subscriptions/s1"), &body).good();
     rig.crash_server();
-    assert_eq!(get(&rig.at("/v1/subscription/s1")).good(), shown);
-    assert_eq!(get(&rig.at("/v1/subscription")).good()["subscriptions"], json!([shown]));
-    call("DELETE", &rig.at("/v1/subscription/s1"), b"").good();
-    call("DELETE", &rig.at("/v1/subscription/s1"), b"").good();
-    assert_eq!(get(&rig.at("/v1/subscription/s1")).status, 404);
+    assert_eq!(get(&rig.at("/v1/subscriptions/s1")).good(), shown);
+    assert_eq!(get(&rig.at("/v1/subscriptions")).good()["subscriptions"], json!([shown]));
+    call("DELETE", &rig.at("/v1/subscriptions/s1"), b"").good();
+    call("DELETE", &rig.at("/v1/subscriptions/s1"), b"").good();
+    assert_eq!(get(&rig.at("/v1/subscriptions/s1")).status, 404);
 }

@@ -40,7 +40,14 @@ pub(crate) fn call(method: &str, url: &str, body: &[u8]) -> Reply {
     stream.write_all(head.as_bytes()).unwrap();
     // A body that is refused by its length may not be read to its end.
     drop(stream.write_all(body));
-    read_reply(stream)
+    let reply = read_reply(stream);
+    crate::description::check(method, address, path, &reply);
+    reply
+}
+
+/// Reads something without a look at its description, which is read this way itself.
+pub(crate) fn plain_get(address: &str, path: &str) -> Reply {
+    raw(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())
 }
 
 /// Makes one call with a JSON body.

@@ -3,18 +3,22 @@
 
 mod alarm;
 mod cloud;
+mod description;
 #[path = "../../../host/wasm/tests/it/guest.rs"]
 mod guest;
 mod http;
 mod process;
 mod rig;
 
+mod administration;
 mod bad_input;
 mod calls;
 mod command_line;
 mod crash;
 mod demo;
+mod events;
 mod hostile;
 mod howto;
 mod managers;
+mod rules;
 mod sample_manager;

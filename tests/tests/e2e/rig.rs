@@ -109,7 +109,7 @@ impl Rig {
     /// Registers a receiver for a type of events.
     pub(crate) fn listen(&self, id: &str, event_type: &str, url: &str) {
         let body = json!({ "project_id": PROJECT, "event_type": event_type, "url": url });
-        call_json("PUT", &self.at(&format!("/v1/subscription/{id}")), &body).good();
+        call_json("PUT", &self.at(&format!("/v1/subscriptions/{id}")), &body).good();
     }
 
     /// Starts a session, and returns its URL.

@@ -424,6 +424,7 @@ impl World {
     fn word(&self, content: &Content) -> String {
         match content {
             Content::Ask(id) => self.asked(*id).map_or_else(String::new, |ask| ask.kind.wire().to_owned()),
+            Content::AskInstance(_, instance) => format!("about {instance}"),
             Content::ActionDone(_) => "INSTANCE_ACTION_DONE".into(),
             Content::ActionFallback(_) => "INSTANCE_ACTION_FALLBACK".into(),
             Content::Host { host, in_maintenance: true } => format!("IN_MAINTENANCE {host}"),

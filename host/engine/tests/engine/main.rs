@@ -13,4 +13,5 @@ mod outbox;
 mod replay;
 mod replies;
 mod services;
+mod standing;
 mod work;

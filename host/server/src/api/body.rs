@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
@@ -37,23 +37,7 @@ pub async fn object(body: Body) -> Result<Map<String, Value>, ApiError> {
 /// # Errors
 /// As [`object`].
 pub async fn optional_object(body: Body) -> Result<Option<Map<String, Value>>, ApiError> {
-    let collected = tokio::time::timeout(BODY_WITHIN, Limited::new(body, MAX_BODY).collect()).await.map_err(
-        |_elapsed| {
-            let secs = BODY_WITHIN.as_secs();
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {secs} s"))
-        },
-    )?;
-    let bytes = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the body is larger than {MAX_BODY} bytes");
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-        }
-        Err(error) => {
-            let message = format!("the body could not be read: {error}");
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
-        }
-    };
+    let bytes = bytes(body, MAX_BODY, BODY_WITHIN).await?;
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -61,6 +45,29 @@ pub async fn optional_object(body: Body) -> Result<Option<Map<String, Value>>, A
         Ok(Value::Object(object)) => Ok(Some(object)),
         Ok(_) => Err(ApiError::invalid("the body must be a JSON object")),
         Err(error) => Err(malformed(&error)),
+    }
+}
+
+/// Reads a body of at most so many bytes, which must arrive within that time.
+///
+/// # Errors
+/// 408 if it comes too slowly, 413 if it is too large, 400 if the connection breaks.
+pub async fn bytes(body: Body, most: usize, within: Duration) -> Result<Bytes, ApiError> {
+    let collected = tokio::time::timeout(within, Limited::new(body, most).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = format!("the body is larger than {most} bytes");
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+        }
+        Ok(Err(error)) => {
+            let message = format!("the body could not be read: {error}");
+            Err(ApiError::new(StatusCode::BAD_REQUEST, message))
+        }
+        Err(_elapsed) => {
+            let message = format!("the body did not arrive within {} s", within.as_secs());
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
+        }
     }
 }
 

@@ -40,6 +40,13 @@ impl History {
     pub fn new(reader: Reader) -> History {
         History { reader, places: Arc::new(Semaphore::new(MAX_READERS)) }
     }
+
+    /// True if there is, or was, a session of that id.
+    pub(super) async fn knows(&self, id: &SessionId) -> bool {
+        let (reader, id) = (self.reader.clone(), id.clone());
+        let read = tokio::task::spawn_blocking(move || reader.records_of(&id, 0, 1));
+        matches!(read.await, Ok(Ok(records)) if !records.is_empty())
+    }
 }
 
 /// Which lines.

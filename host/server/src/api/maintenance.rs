@@ -33,7 +33,12 @@ pub(super) fn no_session(id: &str) -> ApiError {
 /// `POST /v1/maintenance`
 pub(super) async fn start(State(api): State<Arc<Api>>, body: Body) -> Reply {
     let body = object(body).await?;
-    let wanted = wire::session::read(&body, &api.catalogue, &api.defaults)?;
+    begin(&api, &body).await
+}
+
+/// Starts a session.
+pub(super) async fn begin(api: &Api, body: &Map<String, Value>) -> Reply {
+    let wanted = wire::session::read(body, &api.catalogue(), &api.defaults)?;
     let id = SessionId::from(uuid::Uuid::new_v4().to_string());
     let command = Command::Open { id: id.clone(), plan: Box::new(wanted.plan), hosts: wanted.hosts };
     api.desk.command(command).await?;

@@ -8,29 +8,38 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, put};
 use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
-use tokio::sync::watch as watch_channel;
+use tokio::sync::{Semaphore, watch as watch_channel};
 
 use crate::plugins::Catalogue;
 use crate::receivers::Receivers;
+use crate::sandbox::Attacher;
 use crate::shell::desk::Desk;
+use crate::shell::feed::Feed;
 use crate::wire::payload::Base;
 
 pub mod body;
+mod constraint;
 pub mod error;
+mod feed;
 mod guard;
 mod health;
 mod history;
+mod host;
 mod maintenance;
+mod openapi;
+mod plugin;
 mod project;
 mod subscription;
+mod table;
+mod template;
 mod views;
 mod watch;
 
 use error::ApiError;
 pub use history::History;
+use table::CALLS;
 
 /// Everything that a call needs.
 pub struct Api {
@@ -38,8 +47,12 @@ pub struct Api {
     pub desk: Desk,
     /// The address under which managers reach this Fenix.
     pub base: Base,
-    /// The plug-ins that a session may name.
+    /// The plug-ins that were there when the server started.
     pub catalogue: Catalogue,
+    /// Takes further ones.
+    pub attacher: Attacher,
+    /// What happens, for those who follow it.
+    pub feed: Feed,
     /// The terms of a session that says nothing about them.
     pub defaults: Terms,
     /// Where messages may be sent.
@@ -50,30 +63,30 @@ pub struct Api {
     pub stop: watch_channel::Receiver<bool>,
     /// Tells how long a blocker stands.
     pub clock: Arc<dyn Clock + Send + Sync>,
+    /// Places for those who follow the feed.
+    pub readers: Arc<Semaphore>,
+    /// Places for components on their way in.
+    pub attaching: Arc<Semaphore>,
+}
+
+impl Api {
+    /// Places for those who follow the feed, and for components on their way in, as many as there may be.
+    pub fn places() -> (Arc<Semaphore>, Arc<Semaphore>) {
+        (Arc::new(Semaphore::new(feed::MAX_READERS)), Arc::new(Semaphore::new(plugin::MAX_ATTACHING)))
+    }
+
+    /// The plug-ins that a new session may name.
+    fn catalogue(&self) -> Catalogue {
+        self.catalogue.with(&self.desk.state().plugins)
+    }
 }
 
 /// The routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let routes: [(&str, MethodRouter<Arc<Api>>); 12] = [
-        ("/v1/maintenance", get(maintenance::list).post(maintenance::start)),
-        (
-            "/v1/maintenance/{session}",
-            get(maintenance::show).put(maintenance::change).delete(maintenance::delete),
-        ),
-        ("/v1/maintenance/{session}/detail", get(maintenance::detail)),
-        ("/v1/maintenance/{session}/decisions", get(history::decisions)),
-        ("/v1/maintenance/{session}/blockers", get(maintenance::blockers)),
-        ("/v1/maintenance/{session}/events", get(watch::events)),
-        ("/v1/maintenance/{session}/{project}", get(project::instances).put(project::reply)),
-        ("/v1/maintenance/{session}/{project}/{instance}", put(project::reply_for_instance)),
-        ("/v1/subscription", get(subscription::list)),
-        ("/v1/subscription/{id}", put(subscription::put).get(subscription::get).delete(subscription::delete)),
-        ("/healthz", get(health::alive)),
-        ("/readyz", get(health::ready)),
-    ];
     let mut router = Router::new();
-    for (path, methods) in routes {
-        router = router.route(&format!("{path}/"), methods.clone()).route(path, methods);
+    for call in &CALLS {
+        let route = call.route;
+        router = router.route(&format!("{}/", call.path), route()).route(call.path, route());
     }
     router
         .fallback(not_there)
@@ -84,7 +97,8 @@ pub fn router(api: Arc<Api>) -> Router {
 
 async fn not_there(uri: Uri) -> ApiError {
     let path: String = uri.path().chars().take(128).collect();
-    ApiError::not_found(format!("there is nothing at {path}")).hint("the API begins at /v1/maintenance")
+    ApiError::not_found(format!("there is nothing at {path}"))
+        .hint("GET /openapi.json describes what there is")
 }
 
 async fn not_so(method: Method, uri: Uri) -> ApiError {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use fenix_core::id::{InstanceId, ProjectId, SessionId};
+use fenix_core::id::{AskId, InstanceId, ProjectId, SessionId};
 use fenix_core::inventory::Inventory;
 use fenix_core::session::Session;
 use fenix_engine::command::Command;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::body::{Ids, object};
@@ -56,6 +56,20 @@ fn asked_about(inventory: &Inventory, session: &Session, project: &ProjectId) ->
         .collect()
 }
 
+/// `GET /v1/maintenance/{session}/{project}/{instance}`: the one instance, if a question is about it.
+pub(super) async fn instance(
+    State(api): State<Arc<Api>>,
+    Ids((id, project, instance)): Ids<(String, String, String)>,
+) -> Reply {
+    let session = find(&api, &id)?;
+    let asked = asked_about(&api.desk.state().inventory, &session, &ProjectId::from(&project));
+    if !asked.contains(&InstanceId::from(&instance)) {
+        let shown: String = instance.chars().take(64).collect();
+        return Err(ApiError::not_found(format!("no question is about instance {shown} of this project")));
+    }
+    Ok(Json(json!({ "instance_ids": [instance] })))
+}
+
 /// `PUT /v1/maintenance/{session}/{project}`
 pub(super) async fn reply(
     State(api): State<Arc<Api>>,
@@ -83,15 +97,37 @@ async fn take_reply(
     body: Body,
 ) -> Reply {
     let body = object(body).await?;
-    match read(&body, instance.as_ref()).map_err(ApiError::invalid)? {
-        Answered::Notice => {
-            find(api, session)?;
-        }
+    let answered = read(&body, instance.as_ref()).map_err(ApiError::invalid)?;
+    let id = SessionId::from(session);
+    let taken = match answered {
+        Answered::Notice => find(api, session).map(drop),
         Answered::Question(reply) => {
-            let session = SessionId::from(session);
-            let project = ProjectId::from(project);
-            api.desk.command(Command::Reply { session, project, instance, reply }).await?;
+            let (session, project) = (id.clone(), ProjectId::from(project));
+            let command = match question(&body)? {
+                None => Command::Reply { session, project, instance, reply },
+                Some(ask) => Command::ReplyTo { session, project, instance, ask, reply },
+            };
+            api.desk.command(command).await.map(drop).map_err(ApiError::from)
+        }
+    };
+    if let Err(error) = taken {
+        // Some clients repeat a reply until it is taken, whatever became of the session meanwhile.
+        let gone = api.desk.state().session(&id).is_none() && api.history.knows(&id).await;
+        if !gone {
+            return Err(error);
         }
     }
     Ok(Json(Value::Object(body)))
+}
+
+/// The question that an answer names; clients of the earlier Fenix name none.
+fn question(body: &Map<String, Value>) -> Result<Option<AskId>, ApiError> {
+    match body.get("ask_id") {
+        None | Some(Value::Null) => Ok(None),
+        Some(id) => {
+            let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
+            let invalid = || ApiError::invalid("`ask_id` must be the number that stood in the event");
+            number.map(|id| Some(AskId(id))).ok_or_else(invalid)
+        }
+    }
 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use fenix_core::id::{ProjectId, SubscriptionId};
 use fenix_core::message::Subscription;
+use fenix_core::state::State as Known;
 use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,7 @@ use super::Api;
 use super::body::{Ids, object};
 use super::error::ApiError;
 use crate::receivers::Receivers;
+use crate::wire::constraint::check_id;
 use crate::wire::payload::MAX_ID;
 
 type Reply = Result<Json<Value>, ApiError>;
@@ -27,10 +29,19 @@ const MAX_EVENT_TYPE: usize = 64;
 /// Words that follow a session in a path, so that no project may be called so.
 const RESERVED: [&str; 4] = ["detail", "decisions", "blockers", "events"];
 
-/// `PUT /v1/subscription/{id}`
+/// `PUT /v1/subscriptions/{id}`
 pub(super) async fn put(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
+    subscribe(&api, &id, body).await
+}
+
+/// `POST /v1/subscriptions`
+pub(super) async fn post(State(api): State<Arc<Api>>, body: Body) -> Reply {
+    subscribe(&api, &uuid::Uuid::new_v4().to_string(), body).await
+}
+
+async fn subscribe(api: &Api, id: &str, body: Body) -> Reply {
     let body = object(body).await?;
-    let subscription = read(&api.receivers, &id, &body).map_err(ApiError::invalid)?;
+    let subscription = read(&api.receivers, id, &body).map_err(ApiError::invalid)?;
     let state = api.desk.state();
     if state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains_key(&subscription.id) {
         return Err(ApiError::invalid(format!(
@@ -38,9 +49,8 @@ pub(super) async fn put(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body:
         ))
         .hint("delete those of managers that are gone"));
     }
-    let shown = view(&subscription);
-    api.desk.command(Command::Subscribe { subscription }).await?;
-    Ok(Json(shown))
+    api.desk.command(Command::Subscribe { subscription: subscription.clone() }).await?;
+    Ok(Json(view(&api.desk.state(), &subscription)))
 }
 
 fn read(receivers: &Receivers, id: &str, body: &Map<String, Value>) -> Result<Subscription, String> {
@@ -73,36 +83,34 @@ fn read(receivers: &Receivers, id: &str, body: &Map<String, Value>) -> Result<Su
     })
 }
 
-/// Ids go into URLs and, as text, through Ceilometer.
-fn check_id(what: &str, id: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if id.is_empty() || id.len() > MAX_ID || !id.chars().all(allowed) || id.starts_with('.') {
-        return Err(format!("{what} must be 1 to {MAX_ID} letters, digits, dots, dashes and underscores"));
-    }
-    Ok(())
-}
-
-fn view(subscription: &Subscription) -> Value {
+fn view(state: &Known, subscription: &Subscription) -> Value {
     let Subscription { id, project, event_type, url } = subscription;
-    json!({ "id": id.as_str(), "project_id": project.as_str(), "event_type": event_type, "url": url })
+    let outboxes = state.sessions.values().flat_map(|session| session.outbox.values());
+    json!({
+        "id": id.as_str(),
+        "project_id": project.as_str(),
+        "event_type": event_type,
+        "url": url,
+        "waiting": outboxes.filter(|message| message.to == *id).count(),
+    })
 }
 
-/// `GET /v1/subscription`
+/// `GET /v1/subscriptions`
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
     let state = api.desk.state();
-    let all: Vec<Value> = state.subscriptions.values().map(view).collect();
+    let all: Vec<Value> = state.subscriptions.values().map(|order| view(&state, order)).collect();
     Json(json!({ "subscriptions": all }))
 }
 
-/// `GET /v1/subscription/{id}`
+/// `GET /v1/subscriptions/{id}`
 pub(super) async fn get(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
     let state = api.desk.state();
-    let found = state.subscriptions.get(&SubscriptionId::from(&id)).map(view);
+    let found = state.subscriptions.get(&SubscriptionId::from(&id)).map(|order| view(&state, order));
     let shown: String = id.chars().take(MAX_ID).collect();
     found.map(Json).ok_or_else(|| ApiError::not_found(format!("no subscription {shown}")))
 }
 
-/// `DELETE /v1/subscription/{id}`: an unknown one is gone already.
+/// `DELETE /v1/subscriptions/{id}`: an unknown one is gone already.
 pub(super) async fn delete(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
     api.desk.command(Command::Unsubscribe { id: SubscriptionId::from(id) }).await?;
     Ok(Json(json!({})))

@@ -11,7 +11,7 @@ use fenix_core::session::{
     ActionRun, Condition, HostStage, HostWork, Line, Session, StandingRefusal, Target,
 };
 use fenix_core::time::Time;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::wire::payload::metadata;
 use crate::wire::time::iso;
@@ -116,7 +116,7 @@ fn left_out(stage: &HostStage) -> Option<&str> {
     }
 }
 
-fn kind(kind: HostKind) -> &'static str {
+pub(super) fn kind(kind: HostKind) -> &'static str {
     match kind {
         HostKind::Compute => "compute",
         HostKind::Controller => "controller",
@@ -196,7 +196,7 @@ fn instance_row(session: &Session, instance: &Instance, ask: Option<&Ask>) -> Va
     })
 }
 
-fn instance_state(state: InstanceState) -> &'static str {
+pub(super) fn instance_state(state: InstanceState) -> &'static str {
     match state {
         InstanceState::Active => "active",
         InstanceState::Building => "building",
@@ -226,6 +226,7 @@ fn ask(ask: &Ask) -> Value {
         "round": ask.round,
         "host": ask.host.as_ref().map(HostId::as_str),
         "instance_ids": ask.instances.iter().map(InstanceId::as_str).collect::<Vec<_>>(),
+        "chosen": ask.chosen.iter().map(|(id, how)| (id.to_string(), json!(how.wire()))).collect::<Map<_, _>>(),
         "opened_at": iso(ask.opened_at),
         "delivered_at": ask.delivered_at.map(iso),
         "reply_by": iso(ask.reply_by),

@@ -2,10 +2,12 @@
 //!
 //! [`writer`] is the only place where the engine and its journal live, on a thread of their own. [`desk`] is how
 //! everybody else meets it. What the engine orders is carried out by [`hands`]: calls to the infrastructure, work
-//! of actions, and messages, which [`courier`] delivers. [`clock`] tells the time.
+//! of actions, and messages, which [`courier`] delivers. [`feed`] tells followers
+//! what happened. [`clock`] tells the time.
 
 pub mod clock;
 pub mod courier;
 pub mod desk;
+pub mod feed;
 pub mod hands;
 pub mod writer;

@@ -152,7 +152,7 @@ async fn register(
     stop: &mut watch::Receiver<bool>,
 ) -> Result<bool, Failure> {
     let body = json!({ "project_id": project, "event_type": "maintenance.scheduled", "url": url });
-    let path = format!("/v1/subscription/vnfm-{project}");
+    let path = format!("/v1/subscriptions/vnfm-{project}");
     let begun = tokio::time::Instant::now();
     loop {
         match fenix.call(Method::PUT, &path, Some(&body)).await {

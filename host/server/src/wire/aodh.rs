@@ -89,6 +89,7 @@ mod tests {
             window: Millis::from_secs(40),
             delivered_at: None,
             reply_by: AT,
+            chosen: BTreeMap::new(),
             status: AskStatus::Open,
             ended_at: None,
         }

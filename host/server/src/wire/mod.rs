@@ -2,9 +2,10 @@
 //!
 //! Managers written for the earlier Fenix hear from it through Ceilometer and Aodh, which turn lists and maps into
 //! Python text ([`python`]) and wrap everything as an alarm ([`aodh`]). What stands inside is made by [`payload`].
-//! What managers and administrators send is read by [`reply`] and [`session`]; calendar times by [`time`].
+//! What managers and administrators send is read by [`reply`], [`session`] and [`constraint`]; calendar times by [`time`].
 
 pub mod aodh;
+pub mod constraint;
 pub mod payload;
 pub mod python;
 pub mod reply;

@@ -98,7 +98,9 @@ pub type Payload = Vec<(&'static str, Field)>;
 pub fn wire_state(envelope: &Envelope) -> &'static str {
     match &envelope.message.content {
         // An ask message without its ask cannot be made; the mildest reading of one is a bare notice.
-        Content::Ask(_) => envelope.ask.as_ref().map_or("MAINTENANCE", |ask| ask.kind.wire()),
+        Content::Ask(_) | Content::AskInstance(..) => {
+            envelope.ask.as_ref().map_or("MAINTENANCE", |ask| ask.kind.wire())
+        }
         Content::ActionDone(_) => "INSTANCE_ACTION_DONE",
         Content::ActionFallback(_) => "INSTANCE_ACTION_FALLBACK",
         Content::Host { in_maintenance: true, .. } => "IN_MAINTENANCE",
@@ -119,14 +121,22 @@ pub fn payload(base: &Base, envelope: &Envelope) -> Payload {
         ("state", text(wire_state(envelope))),
     ];
     match &envelope.message.content {
-        Content::Ask(_) => {
+        Content::Ask(_) | Content::AskInstance(..) => {
             let url = base.project(session, project);
-            fields.push(("instance_ids", Field::Text(json!(url))));
+            let (ids, url) = match &envelope.message.content {
+                Content::AskInstance(_, instance) => {
+                    (json!([instance.as_str()]), format!("{url}/{instance}"))
+                }
+                _ => (json!(url), url),
+            };
+            fields.push(("instance_ids", Field::Text(ids)));
             fields.push(("allowed_actions", Field::Text(allowed_actions(envelope.ask.as_ref()))));
             fields.push(("metadata", Field::Text(metadata(&envelope.metadata))));
             fields.extend(envelope.actions_at.map(|at| ("actions_at", Field::Time(at))));
             fields.extend(envelope.reply_at.map(|at| ("reply_at", Field::Time(at))));
             fields.push(("reply_url", Field::Text(json!(url))));
+            fields.extend(envelope.ask.as_ref().map(|ask| ("ask_id", Field::Int(i64::from(ask.id.0)))));
+            fields.extend(envelope.ask.as_ref().map(|ask| ("round", Field::Int(i64::from(ask.round)))));
         }
         Content::ActionDone(instance) | Content::ActionFallback(instance) => {
             fields.extend(notice(base, session, project, instance));

@@ -59,7 +59,9 @@ fn read_actions(
     instance: Option<&InstanceId>,
 ) -> Result<BTreeMap<InstanceId, MoveHow>, String> {
     if let Some(instance) = instance {
-        return match body.get("instance_action") {
+        // Some name the instance once more, as on the project's path.
+        let named = body.get("instance_actions").and_then(|actions| actions.get(instance.as_str()));
+        return match body.get("instance_action").filter(|action| !action.is_null()).or(named) {
             None | Some(Value::Null) => Ok(BTreeMap::new()),
             Some(action) => Ok([(instance.clone(), action_of("instance_action", action)?)].into()),
         };
@@ -134,6 +136,11 @@ mod tests {
             json!({"state": "ACK_PLANNED_MAINTENANCE", "instance_action": "LIVE_MIGRATE"}),
             Some("i1"),
             question(AskKind::PlannedMaintenance, true, &[("i1", MoveHow::LiveMigrate)]),
+        );
+        check(
+            json!({"state": "ACK_PLANNED_MAINTENANCE", "instance_actions": {"i1": "MIGRATE"}}),
+            Some("i1"),
+            question(AskKind::PlannedMaintenance, true, &[("i1", MoveHow::Migrate)]),
         );
         check(
             json!({"state": "ACK_PLANNED_MAINTENANCE"}),

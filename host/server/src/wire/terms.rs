@@ -76,6 +76,8 @@ pub struct TermsText {
     pub action_within: Option<u64>,
     /// Time that a manager has to move an instance by itself.
     pub own_action_within: Option<u64>,
+    /// True to ask managers about each instance by itself.
+    pub ask_per_instance: Option<bool>,
     /// What to do when things go wrong.
     pub policies: PoliciesText,
 }
@@ -147,6 +149,7 @@ impl TermsText {
             service_within: span("service_within", self.service_within, base.service_within)?,
             action_within: span("action_within", self.action_within, base.action_within)?,
             own_action_within: span("own_action_within", self.own_action_within, base.own_action_within)?,
+            ask_per_instance: self.ask_per_instance.unwrap_or(base.ask_per_instance),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fenix_core::ask::{Ask, AskKind, AskStatus, MoveHow, Reply};
+use fenix_core::constraint::{Constrained, Constraint, GroupConstraint, InstanceConstraint};
 use fenix_core::decision::{Decision, Planned, Waiting};
 use fenix_core::effect::{Effect, EffectKind, Outcome};
 use fenix_core::id::{AskId, EffectId, MessageId};
@@ -16,17 +17,21 @@ use fenix_core::rules::{Refusal, Rule};
 use fenix_core::session::{
     ActionRun, ActionSpec, Close, Condition, HostStage, HostWork, Phase, Pin, Plan, Stage, Target,
 };
+use fenix_core::standing::{Attached, PluginKind, Template};
 use fenix_core::time::{Millis, Time};
 
 const SESSION: &str = "0c4fd6f2-9a5b-4c3e-8d27-5b1f0e6a7c11";
 const T0: u64 = 1_760_000_000_000;
 
-/// The records, numbered from 1; those of one kind follow each other.
+/// The records, numbered from 1.
 pub(crate) fn records() -> Vec<Record> {
     let installation = observed().into_iter().chain(subscriptions()).map(|body| (None, body));
     let session = [opening(), deciding(), asking(), doing(), telling()].concat();
     let session = session.into_iter().map(|body| (Some(SESSION.into()), body));
-    let numbered = installation.chain(session).zip(1..);
+    // What came later stands at the end, so that the numbers before it stay.
+    let later = standing().into_iter().map(|body| (None, body));
+    let latest = one_by_one().into_iter().map(|body| (Some(SESSION.into()), body));
+    let numbered = installation.chain(session).chain(later).chain(latest).zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
 
@@ -91,6 +96,74 @@ fn subscriptions() -> Vec<Body> {
     vec![Body::Subscribed { subscription }, Body::Unsubscribed { id: "sub-1".into() }]
 }
 
+fn standing() -> Vec<Body> {
+    let bare = InstanceConstraint {
+        instance: "0d6e".into(),
+        project: "demo".into(),
+        group: None,
+        name: String::new(),
+        max_interruption_time: None,
+        migration_type: None,
+        resource_mitigation: None,
+        lead_time: None,
+    };
+    let whole = InstanceConstraint {
+        group: Some("ha".into()),
+        name: "ha-app-1".into(),
+        max_interruption_time: Some(Millis::from_secs(120)),
+        migration_type: Some(MoveHow::OwnAction),
+        resource_mitigation: Some(true),
+        lead_time: Some(Millis::from_secs(40)),
+        ..bare.clone()
+    };
+    let group = |said: bool| GroupConstraint {
+        group: "ha".into(),
+        project: "demo".into(),
+        name: "pair".into(),
+        anti_affinity: said.then_some(true),
+        max_instances_per_host: said.then_some(1),
+        max_impacted_members: said.then_some(2),
+        recovery_time: said.then_some(Millis::from_secs(4)),
+        resource_mitigation: said.then_some(false),
+    };
+    let constraints = [
+        Constraint::Instance(bare),
+        Constraint::Instance(whole),
+        Constraint::Group(group(true)),
+        Constraint::Group(group(false)),
+    ];
+    let about = [Constrained::Instance("0d6e".into()), Constrained::Group("ha".into())];
+    let pin = Pin { name: "hello".into(), version: "0.1.0".into(), digest: "cd".repeat(32).into() };
+    let attached = [PluginKind::Workflow, PluginKind::Action].map(|kind| Attached { pin: pin.clone(), kind });
+    let template = Template {
+        name: "nightly".into(),
+        description: "every compute host".into(),
+        body: "{\"workflow\":\"default\"}".into(),
+    };
+    let mut bodies: Vec<Body> =
+        constraints.into_iter().map(|constraint| Body::Constrained { constraint }).collect();
+    bodies.extend(about.map(|about| Body::Unconstrained { about }));
+    bodies.extend(attached.map(|plugin| Body::PluginAttached { plugin }));
+    bodies.push(Body::PluginDetached { name: "hello".into() });
+    bodies.push(Body::TemplateSaved { template });
+    bodies.push(Body::TemplateRemoved { name: "nightly".into() });
+    bodies.push(Body::QuarantineCleared { host: "compute-1".into() });
+    bodies
+}
+
+fn one_by_one() -> Vec<Body> {
+    let message = Message {
+        id: MessageId(9),
+        to: "sub-1".into(),
+        content: Content::AskInstance(AskId(3), "0d6e".into()),
+        queued_at: Time(T0),
+        not_before: Time(T0),
+        valid_until: Time(T0 + 86_400_000),
+    };
+    let (ask, instance) = (AskId(3), "0d6e".into());
+    vec![Body::Queued { message }, Body::PartlyReplied { ask, instance, how: MoveHow::LiveMigrate }]
+}
+
 fn opening() -> Vec<Body> {
     let pin = |name: &str| Pin { name: name.into(), version: "0.1.0".into(), digest: "ab".repeat(32).into() };
     let stages = [Stage::Pre, Stage::Host, Stage::Compute, Stage::Controller, Stage::Post];
@@ -110,7 +183,8 @@ fn opening() -> Vec<Body> {
         failed_move: Policy::Stop,
         failed_action: Policy::Retry,
     };
-    let other_terms = Terms { policies: other_policies, hosts_at_once: 3, ..Terms::default() };
+    let other_terms =
+        Terms { policies: other_policies, hosts_at_once: 3, ask_per_instance: true, ..Terms::default() };
     let joined = |found, stage| Body::HostJoined {
         host: "compute-1".into(),
         work: HostWork { kind: HostKind::Compute, found, stage, since: Time(T0), fenced: false },
@@ -200,6 +274,7 @@ fn asking() -> Vec<Body> {
         delivered_at: delivered.map(Time),
         reply_by: Time(T0 + 120_000),
         ended_at: delivered.map(Time),
+        chosen: delivered.map(|_| ("0d6e".into(), MoveHow::Migrate)).into_iter().collect(),
         status,
     };
     let statuses = [

@@ -74,7 +74,7 @@ impl Run<'_> {
 
     fn attempted(&mut self, envelope: &Envelope, taken: bool) {
         let ask = match &envelope.message.content {
-            Content::Ask(_) => envelope.ask.as_ref().map(asked),
+            Content::Ask(_) | Content::AskInstance(..) => envelope.ask.as_ref().map(asked),
             Content::ActionDone(_)
             | Content::ActionFallback(_)
             | Content::Host { .. }
