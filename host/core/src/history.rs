@@ -22,7 +22,7 @@ impl Session {
     pub fn tell(&self, body: &Body) -> Option<(String, String)> {
         Some(match body {
             Body::Entered { phase, reason } => (format!("enter {}", phase.wire()), reason.clone()),
-            Body::ConditionSet { condition, reason } => (condition_text(condition), reason.clone()),
+            Body::ConditionSet { condition, reason } => (condition_text(condition).into(), reason.clone()),
             Body::Failed { reason } => ("failed".into(), reason.clone()),
             Body::Continued { phase } => (format!("continued in {}", phase.wire()), String::new()),
             Body::Undecided { why } => ("no verdict from the workflow".into(), why.clone()),
@@ -132,13 +132,14 @@ impl EffectKind {
     }
 }
 
-fn condition_text(condition: &Condition) -> String {
+/// Why is told beside it: it is the record's reason.
+fn condition_text(condition: &Condition) -> &'static str {
     match condition {
-        Condition::Running => "goes on".into(),
-        Condition::Paused => "paused".into(),
-        Condition::Parked { why } => format!("parked: {why}"),
-        Condition::Closing { .. } => "closing".into(),
-        Condition::Ended => "ended".into(),
+        Condition::Running => "goes on",
+        Condition::Paused => "paused",
+        Condition::Parked { .. } => "parked",
+        Condition::Closing { .. } => "closing",
+        Condition::Ended => "ended",
     }
 }
 
