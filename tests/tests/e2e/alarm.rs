@@ -33,7 +33,9 @@ fn answer(stream: TcpStream, handle: &mut impl FnMut(Traits)) {
     assert_eq!(first, "POST /maintenance HTTP/1.1");
     let mut body = vec![0; content_length(&headers).unwrap()];
     reader.read_exact(&mut body).unwrap();
-    handle(decode(&serde_json::from_slice(&body).unwrap()));
+    let body = serde_json::from_slice(&body).unwrap();
+    crate::messages::check_alarm(&body);
+    handle(decode(&body));
     writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK").unwrap();
 }
 

@@ -7,6 +7,7 @@ mod description;
 #[path = "../../../host/wasm/tests/it/guest.rs"]
 mod guest;
 mod http;
+mod messages;
 mod process;
 mod rig;
 

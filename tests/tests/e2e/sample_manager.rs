@@ -52,6 +52,7 @@ impl Manager {
         } else {
             assert!(allowed.is_empty());
         }
+        crate::messages::check_reply(&reply);
         call_json("PUT", text("reply_url"), &reply).good();
     }
 

@@ -51,6 +51,15 @@ pub fn read(body: &Value) -> Result<Event, NoAlarm> {
 }
 
 impl Event {
+    /// What it is known by: a double has the same. A question is known by its number in its session, and by its
+    /// instance if it is about one: it may come again under another id. Everything else is known by its id.
+    pub fn key(&self) -> String {
+        match self.traits["ask_id"].as_u64() {
+            Some(ask) => format!("{}/{ask}/{}", self.text("session_id"), self.traits["instance_ids"][0]),
+            None => self.message_id.clone(),
+        }
+    }
+
     /// A trait's text; empty if it has none.
     pub fn text(&self, name: &str) -> &str {
         self.traits[name].as_str().unwrap_or_default()

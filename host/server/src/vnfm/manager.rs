@@ -43,7 +43,7 @@ pub(super) struct Manager {
     pub(super) inbox: Option<PathBuf>,
     /// Instances that it removed to make room: it wants them back at the end.
     pub(super) taken_away: Vec<Instance>,
-    /// Messages that it has handled, the newest last: a double is answered again, and nothing is done again.
+    /// What it has handled, by [`Event::key`], the newest last: a double is answered again, and nothing is done again.
     pub(super) handled: VecDeque<(String, Option<Value>)>,
 }
 
@@ -52,13 +52,14 @@ impl Manager {
     pub(super) async fn work(mut self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
             self.note(&event);
-            let double = self.handled.iter().find(|(id, _)| *id == event.message_id).cloned();
+            let key = event.key();
+            let double = self.handled.iter().find(|(known, _)| *known == key).cloned();
             match double {
                 Some((_, Some(reply))) => self.reply(&event, &reply, "again").await,
                 Some((_, None)) => {}
                 None => {
                     let reply = self.handle(&event).await;
-                    self.handled.push_back((event.message_id, reply));
+                    self.handled.push_back((key, reply));
                     if self.handled.len() > MAX_HANDLED {
                         self.handled.pop_front();
                     }
@@ -91,7 +92,14 @@ impl Manager {
 
     async fn asked(&mut self, kind: AskKind, event: &Event) -> Option<Value> {
         let state = kind.wire();
-        let answer = |word: &str| json!({ "state": format!("{word}_{state}"), "session_id": event.text("session_id") });
+        let answer = |word: &str| {
+            let mut reply =
+                json!({ "state": format!("{word}_{state}"), "session_id": event.text("session_id") });
+            if event.traits["ask_id"].is_u64() {
+                reply["ask_id"] = event.traits["ask_id"].clone();
+            }
+            reply
+        };
         match self.mode {
             Mode::Silent => {
                 say(&format!("{state} -> no answer"));
@@ -116,7 +124,12 @@ impl Manager {
             AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {
                 ids = self.instances(event).await;
                 let how = if self.mode == Mode::OwnAction { MoveHow::OwnAction } else { self.how };
-                reply["instance_actions"] = ids.iter().map(|id| (id.clone(), json!(how.wire()))).collect();
+                if event.traits["instance_ids"].is_array() {
+                    reply["instance_action"] = json!(how.wire());
+                } else {
+                    reply["instance_actions"] =
+                        ids.iter().map(|id| (id.clone(), json!(how.wire()))).collect();
+                }
                 format!("{} {}", how.wire(), ids.join(" "))
             }
             AskKind::MaintenanceComplete => self.scale_out().await,
