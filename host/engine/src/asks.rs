@@ -147,12 +147,11 @@ impl Engine {
     /// within the request that brings them the question.
     fn was_sent(&self, id: &SessionId, ask: &Ask) -> bool {
         let begun = |(key, attempts): (&(SessionId, MessageId), &crate::outbox::Attempts)| {
-            let message = self.state.session(&key.0).and_then(|session| session.outbox.get(&key.1));
-            key.0 == *id
-                && attempts.begun()
-                && message.is_some_and(|message| message.content.ask() == Some(ask.id))
+            let message = self.state.session(id).and_then(|session| session.outbox.get(&key.1));
+            attempts.begun() && message.is_some_and(|message| message.content.ask() == Some(ask.id))
         };
-        ask.delivered_at.is_some() || self.attempts.iter().any(begun)
+        let all = (id.clone(), MessageId(0))..=(id.clone(), MessageId(u32::MAX));
+        ask.delivered_at.is_some() || self.attempts.range(all).any(begun)
     }
 
     /// Takes an answer about one instance of a question. Returns the whole answer once every instance that is still

@@ -26,17 +26,21 @@ enum Left {
 
 impl Engine {
     pub(crate) fn close_sessions(&mut self) {
-        let closing = |session: &&std::sync::Arc<Session>| {
-            matches!(session.condition, Condition::Closing { .. }) || has_leftovers(session)
-        };
-        let sessions: Vec<SessionId> =
-            self.state.sessions.values().filter(closing).map(|session| session.id.clone()).collect();
-        for session in sessions {
+        for session in
+            self.agenda.to_close().into_iter().filter(|id| self.is_to_close(id)).collect::<Vec<_>>()
+        {
             match self.state.session(&session).is_some_and(Session::is_running) {
                 true => self.give_back_left_out(&session),
                 false => self.close(&session),
             }
         }
+    }
+
+    /// True if something of a session is to be brought to an end.
+    pub(crate) fn is_to_close(&self, id: &SessionId) -> bool {
+        self.state.session(id).is_some_and(|session| {
+            matches!(session.condition, Condition::Closing { .. }) || has_leftovers(session)
+        })
     }
 
     /// Hosts that were left out before work began on them are given back while the session goes on.

@@ -6,13 +6,14 @@
 //! So the same engine runs under a real clock (`fenix`), and under virtual time (`fenix-sim`).
 //!
 //! In reading order: [`settings`], [`event`], [`command`], [`ports`]; then how an event is handled: `commands`, `standing`,
-//! `asks`, `outbox`, `observe`, `carry` (effects on their way), `closing`, `deciding`; and `timers`, `recovery`.
+//! `asks`, `outbox`, `observe`, `carry` (effects on their way), `closing`, `deciding`; and `agenda`, `timers`, `recovery`.
 
 pub mod command;
 pub mod event;
 pub mod ports;
 pub mod settings;
 
+mod agenda;
 mod asks;
 mod carry;
 mod closing;
@@ -83,6 +84,7 @@ pub struct Engine {
     woken: BTreeMap<SessionId, Trigger>,
     /// Sessions that are not decided before the cloud was read again.
     rereading: BTreeSet<SessionId>,
+    agenda: agenda::Agenda,
 }
 
 impl Engine {
@@ -103,6 +105,7 @@ impl Engine {
             reader: observe::Reader::default(),
             woken: BTreeMap::new(),
             rereading: BTreeSet::new(),
+            agenda: agenda::Agenda::default(),
         }
     }
 
@@ -130,6 +133,7 @@ impl Engine {
         if due.is_some_and(|due| self.now > due + timers::CLOCK_JUMP) {
             self.extend_open_asks();
         }
+        self.open_agenda();
         match event {
             Event::Command(ticket, command) => self.command(ticket, command),
             Event::CloudReturned(id, result) => self.cloud_returned(id, result),
@@ -142,6 +146,7 @@ impl Engine {
         self.decide_woken(workflows);
         self.close_sessions();
         self.deliver_messages();
+        self.settle_agenda();
     }
 
     /// Appends what was collected to the journal, then hands the orders out.
@@ -171,6 +176,9 @@ impl Engine {
         let seq = self.state.seq + 1;
         let record = Record { seq, at: self.now, session, body };
         self.wake_concerned(&record);
+        if let Some(session) = &record.session {
+            self.agenda.touch(session);
+        }
         let state = Arc::make_mut(&mut self.state);
         match state.apply(&record) {
             Ok(()) => self.pending.push(record),
@@ -290,6 +298,7 @@ impl Engine {
     /// Has the cloud read before these sessions decide again.
     fn reread_for(&mut self, session: &SessionId) {
         self.rereading.insert(session.clone());
+        self.agenda.touch(session);
         self.read_all();
     }
 

@@ -35,8 +35,8 @@ pub(crate) struct Reader {
     /// For subjects read while an older read was under way: the newest read. What the older one says about them
     /// no longer counts.
     fresher: BTreeMap<Subject, CallId>,
-    /// When a host that is being emptied is read next.
-    watched: BTreeMap<HostId, Time>,
+    /// When a host that a session is emptying is read next.
+    watched: BTreeMap<SessionId, BTreeMap<HostId, Time>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,10 +72,14 @@ impl Engine {
         }
     }
 
-    /// When the next read is due.
+    /// When everything is read next.
     pub(crate) fn next_read(&self) -> Option<Time> {
-        let all = self.reader.all.is_none().then_some(self.reader.next_all);
-        all.into_iter().chain(self.reader.watched.values().copied()).min()
+        self.reader.all.is_none().then_some(self.reader.next_all)
+    }
+
+    /// When the next of the hosts that a session is emptying is read.
+    pub(crate) fn next_watch(&self, session: &Session) -> Option<Time> {
+        self.reader.watched.get(&session.id).and_then(|watched| watched.values().copied().min())
     }
 
     pub(crate) fn run_reads(&mut self) {
@@ -87,22 +91,32 @@ impl Engine {
 
     /// Reads the hosts that are being emptied: managers and tenants act on them without telling us.
     fn watch_hosts(&mut self) {
-        let emptying: BTreeSet<HostId> = self
-            .state
-            .sessions
-            .values()
-            .filter(|session| session.is_running())
-            .flat_map(|session| session.hosts.in_stage(HostStage::Fenced.name()).map(|(host, _)| host))
-            .cloned()
-            .collect();
-        self.reader.watched.retain(|host, _| emptying.contains(host));
-        for host in emptying {
-            let next = self.now + self.settings.watch;
-            let due = self.reader.watched.entry(host.clone()).or_insert(next);
-            if *due <= self.now {
-                *due = next;
-                self.read(CloudCall::ReadHost { host });
+        let (now, next) = (self.now, self.now + self.settings.watch);
+        let mut due: BTreeSet<HostId> = BTreeSet::new();
+        for id in self.agenda.touched().cloned().collect::<Vec<_>>() {
+            self.choose_watched(&id);
+            let watched = self.reader.watched.get_mut(&id).into_iter().flatten();
+            for (host, at) in watched.filter(|(_, at)| **at <= now) {
+                *at = next;
+                due.insert(host.clone());
             }
+        }
+        for host in due {
+            self.read(CloudCall::ReadHost { host });
+        }
+    }
+
+    /// Has those hosts watched that a session is emptying now, and no others.
+    pub(crate) fn choose_watched(&mut self, id: &SessionId) {
+        let session = self.state.session(id).filter(|session| session.is_running());
+        let emptying =
+            session.into_iter().flat_map(|session| session.hosts.in_stage(HostStage::Fenced.name()));
+        let next = self.now + self.settings.watch;
+        let before = self.reader.watched.remove(id).unwrap_or_default();
+        let since = |host: &HostId| before.get(host).copied().unwrap_or(next);
+        let watched: BTreeMap<HostId, Time> = emptying.map(|(host, _)| (host.clone(), since(host))).collect();
+        if !watched.is_empty() {
+            self.reader.watched.insert(id.clone(), watched);
         }
     }
 
@@ -146,6 +160,7 @@ impl Engine {
         if seen && self.reader.next_all > self.now {
             self.reader.has_read = true;
             for session in std::mem::take(&mut self.rereading) {
+                self.agenda.touch(&session);
                 self.wake(&session, Trigger::Changed);
             }
         }

@@ -7,7 +7,7 @@ use fenix_core::ask::{AskKind, AskStatus};
 use fenix_core::id::{HostId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::message::{Content, Delivery, Message};
 use fenix_core::record::Body;
-use fenix_core::session::{Close, Condition};
+use fenix_core::session::{Close, Condition, Session};
 use fenix_core::time::{Millis, Time};
 
 use crate::event::{CallId, DeliveryError, Envelope, Order};
@@ -32,7 +32,11 @@ impl Attempts {
 impl Engine {
     /// Sends the first waiting message of each subscriber, if it is due.
     pub(crate) fn deliver_messages(&mut self) {
-        for (session, message) in self.first_messages() {
+        let sessions = self.agenda.touched().filter_map(|id| self.state.session(id));
+        let first: Vec<(SessionId, Message)> = sessions
+            .flat_map(|session| first_messages(session).map(|message| (session.id.clone(), message.clone())))
+            .collect();
+        for (session, message) in first {
             let key = (session.clone(), message.id);
             let attempts = self.attempts.entry(key).or_default();
             let due = message.not_before.max(attempts.next_at);
@@ -48,40 +52,26 @@ impl Engine {
         }
     }
 
-    /// The first message of each session to each subscriber.
-    fn first_messages(&self) -> Vec<(SessionId, Message)> {
-        let mut first = Vec::new();
-        for session in self.state.sessions.values().filter(|session| !session.outbox.is_empty()) {
-            let mut seen: BTreeSet<&SubscriptionId> = BTreeSet::new();
-            for message in session.outbox.values() {
-                if seen.insert(&message.to) {
-                    first.push((session.id.clone(), message.clone()));
-                }
-            }
-        }
-        first
-    }
-
-    /// When the next attempt to deliver anything is due, or the next message loses its sense.
-    pub(crate) fn next_attempt(&self) -> Option<Time> {
-        let due = |(session, message): &(SessionId, Message)| {
-            let attempts = self.attempts.get(&(session.clone(), message.id));
-            match attempts {
-                Some(attempts) if attempts.in_flight.is_some() => None,
-                Some(attempts) => Some(message.not_before.max(attempts.next_at)),
-                None => Some(message.not_before),
-            }
-            .map(|at| self.expires_at(session, message).map_or(at, |end| at.min(end)))
+    /// When the next attempt to deliver one of a session's messages is due, or it loses its sense before. Those that
+    /// wait behind it are looked at then.
+    pub(crate) fn next_message(&self, session: &Session) -> Option<Time> {
+        let due = |message: &Message| {
+            let at = match self.attempts.get(&(session.id.clone(), message.id)) {
+                Some(attempts) if attempts.in_flight.is_some() => return None,
+                Some(attempts) => message.not_before.max(attempts.next_at),
+                None => message.not_before,
+            };
+            Some(self.expires_at(session, message).map_or(at, |end| at.min(end)))
         };
-        self.first_messages().iter().filter_map(due).min()
+        first_messages(session).filter_map(due).min()
     }
 
     /// Drops what is too old; closings may wait for that.
     pub(crate) fn expire_messages(&mut self) {
         let mut too_old: Vec<(SessionId, MessageId)> = Vec::new();
-        for session in self.state.sessions.values() {
+        for session in self.agenda.touched().filter_map(|id| self.state.session(id)) {
             let is_over = |end: Time| end <= self.now;
-            let old = |message: &&Message| self.expires_at(&session.id, message).is_some_and(is_over);
+            let old = |message: &&Message| self.expires_at(session, message).is_some_and(is_over);
             too_old.extend(session.outbox.values().filter(old).map(|old| (session.id.clone(), old.id)));
         }
         for key in too_old {
@@ -93,8 +83,7 @@ impl Engine {
     /// When a message loses its sense: a question with its window, which may be moved, but not the word that all is
     /// over. In a session that is being deleted everything does after the time in which a question must have reached
     /// its manager; but what was not tried in vain yet, because we were down or stood still, is tried first: `None`.
-    fn expires_at(&self, id: &SessionId, message: &Message) -> Option<Time> {
-        let Some(session) = self.state.session(id) else { return Some(message.valid_until) };
+    fn expires_at(&self, session: &Session, message: &Message) -> Option<Time> {
         let valid = match &message.content {
             Content::Ask(ask) | Content::AskInstance(ask, _) => match session.asks.get(ask) {
                 Some(ask) if ask.kind != AskKind::MaintenanceComplete => ask.reply_by,
@@ -107,8 +96,8 @@ impl Engine {
         };
         match session.condition {
             Condition::Closing { why: Close::Deleted } => {
-                let tried =
-                    self.attempts.get(&(id.clone(), message.id)).is_some_and(|tried| tried.failed > 0);
+                let tried = self.attempts.get(&(session.id.clone(), message.id));
+                let tried = tried.is_some_and(|tried| tried.failed > 0);
                 tried.then(|| valid.min(message.queued_at + session.plan.terms.deliver_within))
             }
             Condition::Running
@@ -122,6 +111,7 @@ impl Engine {
     pub(crate) fn delivered(&mut self, id: CallId, result: Result<(), DeliveryError>) {
         let Some(awaited) = self.awaited.remove(&id) else { return };
         let Owner::Message(session, message) = awaited.owner else { return };
+        self.agenda.touch(&session);
         let known = self.state.session(&session).and_then(|known| known.outbox.get(&message)).cloned();
         let Some(known) = known else {
             self.attempts.remove(&(session, message));
@@ -252,4 +242,10 @@ impl Engine {
             self.queue(id, to, content.clone(), self.now, valid);
         }
     }
+}
+
+/// The first message of a session to each subscriber.
+fn first_messages(session: &Session) -> impl Iterator<Item = &Message> {
+    let mut seen: BTreeSet<&SubscriptionId> = BTreeSet::new();
+    session.outbox.values().filter(move |message| seen.insert(&message.to))
 }

@@ -74,10 +74,12 @@ impl Engine {
         for session in &sessions {
             self.resume_effects(session);
             self.rereading.insert(session.clone());
+            self.agenda.touch(session);
             self.wake(session, fenix_core::view::Trigger::Changed);
         }
         self.extend_open_asks();
         self.send_open_asks_again();
+        self.settle_agenda();
     }
 
     /// Every effect in flight starts with a look. What the process before us sent without noting an answer may

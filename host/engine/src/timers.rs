@@ -1,4 +1,5 @@
-//! What happens by itself when its time has come. Every wait of the engine is found here.
+//! What happens by itself when its time has come. Every wait of the engine is found here or, if it is a session's, in
+//! its [`crate::agenda`].
 
 use fenix_core::ask::AskStatus;
 use fenix_core::id::{AskId, SessionId};
@@ -13,25 +14,15 @@ pub(crate) const CLOCK_JUMP: Millis = Millis::from_secs(30);
 impl Engine {
     /// The next time at which [`crate::event::Event::Tick`] has something to do; `None` if nothing is waited for.
     pub fn next_due(&self) -> Option<Time> {
-        let sessions = self.state.sessions.values();
-        let timers = sessions.clone().filter(|session| session.is_running()).filter_map(|session| {
-            if self.rereading.contains(&session.id) { None } else { session.waiting.until }
-        });
-        let asks = sessions.flat_map(|session| {
-            session.open_asks.iter().filter_map(|id| session.asks.get(id)).map(|ask| ask.reply_by)
-        });
-        let carriers = self.carriers.values().filter_map(crate::carry::Carrier::wakes_at);
-        let messages = self.next_attempt();
-        let reads = self.next_read();
         let woken = self.has_woken().then_some(self.now);
-        timers.chain(asks).chain(carriers).chain(messages).chain(reads).chain(woken).min()
+        self.agenda.first().into_iter().chain(self.next_read()).chain(woken).min()
     }
 
     pub(crate) fn run_timers(&mut self) {
         let now = self.now;
         let mut expired: Vec<(SessionId, AskId, AskStatus)> = Vec::new();
         let mut due: Vec<SessionId> = Vec::new();
-        for session in self.state.sessions.values() {
+        for session in self.agenda.touched().filter_map(|id| self.state.session(id)) {
             for ask in session.open_asks.iter().filter_map(|id| session.asks.get(id)) {
                 if ask.reply_by <= now {
                     let status = match ask.delivered_at {

@@ -116,8 +116,9 @@ impl Engine {
     pub(crate) fn run_carriers(&mut self) {
         let now = self.now;
         let due: Vec<(SessionId, EffectId)> = self
-            .carriers
-            .iter()
+            .agenda
+            .touched()
+            .flat_map(|session| self.carriers_of(session))
             .filter(|(key, carrier)| {
                 let resumes = carrier.held_since.is_some() && !self.is_held(&key.0);
                 resumes || carrier.wakes_at.is_some_and(|at| at <= now)
@@ -133,6 +134,14 @@ impl Engine {
             }
             self.look(&session, effect);
         }
+    }
+
+    /// The carriers of a session's effects.
+    pub(crate) fn carriers_of(
+        &self,
+        session: &SessionId,
+    ) -> impl Iterator<Item = (&(SessionId, EffectId), &Carrier)> {
+        self.carriers.range((session.clone(), EffectId(0))..=(session.clone(), EffectId(u32::MAX)))
     }
 
     /// True if a session takes no forward step now, but may later.
@@ -177,6 +186,7 @@ impl Engine {
         asked_at: Time,
         result: Result<CloudReply, CloudError>,
     ) {
+        self.agenda.touch(session);
         let Some(effect) = self.effect(session, id) else {
             self.carriers.remove(&(session.clone(), id));
             return;

@@ -92,6 +92,7 @@ impl Engine {
         else {
             return;
         };
+        self.agenda.touch(&session);
         let Some(effect) = self.effect(&session, effect) else { return };
         let EffectKind::Work { target } = effect.kind.clone() else { return };
         let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect.id)) else { return };
