@@ -83,6 +83,49 @@ fn an_administrator_does_everything_from_the_command_line() {
 }
 
 #[test]
+fn an_administrator_keeps_plug_ins_templates_and_orders_from_the_command_line() {
+    let rig = Rig::start(&small_cloud());
+    let fenix = |args: &[&str], code: i32, expected: &str| {
+        check(&[args, &["--url", &rig.url]].concat(), code, expected)
+    };
+    let file = |name: &str, bytes: &[u8]| {
+        let path = rig.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let component = file("guest.wasm", &crate::guest::action("", ""));
+    fenix(&["plugin", "attach", &component], 0, "attached guest 1.2.3");
+    fenix(&["plugin", "list"], 0, "guest    1.2.3    action    attached");
+    fenix(&["plugin", "attach", &file("none.wasm", b"none")], 4, "not a whole WebAssembly component");
+    fenix(&["plugin", "show", "a/b"], 4, "no plug-in a/b");
+    let session = file(
+        "session.json",
+        br#"{"hosts": ["controller-1"], "actions": [{"plugin": "guest", "type": "host"}]}"#,
+    );
+    fenix(
+        &["template", "save", "one", "--file", &session, "--description", "the first"],
+        0,
+        "template start one",
+    );
+    fenix(&["template", "list"], 0, "one   the first");
+    fenix(&["template", "start", "one", "--watch"], 0, "MAINTENANCE_DONE");
+    fenix(&["template", "start", "one", "--changes", "[]"], 2, "no JSON object");
+    fenix(&["hosts", "list"], 0, "guest");
+    fenix(&["hosts", "show", "compute-1"], 0, "doctor-ha-1");
+    fenix(&["hosts", "clear", "compute-1"], 0, "compute-1 is waiting");
+    fenix(
+        &["subscribe", "add", "--project", "p", "--to", "http://127.0.0.1:9/", "--id", "mine"],
+        0,
+        "order mine",
+    );
+    fenix(&["subscribe", "add", "--project", "p", "--to", "http://10.0.0.1/"], 4, "deliver_to");
+    fenix(&["subscribe", "list"], 0, "mine  p        maintenance.*");
+    fenix(&["subscribe", "remove", "mine"], 0, "ended mine");
+    fenix(&["template", "remove", "one"], 0, "removed one");
+    fenix(&["plugin", "detach", "guest"], 0, "detached guest");
+}
+
+#[test]
 fn watching_follows_a_session_to_its_end_and_tells_how_it_went() {
     let rig = Rig::start(&small_cloud());
     let _manager = rig.manager(&["--mode", "nack"]);

@@ -23,3 +23,4 @@ mod howto;
 mod managers;
 mod rules;
 mod sample_manager;
+mod tacker;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::exit::{Failure, Kind};
@@ -15,6 +16,13 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Largest answer in bytes that is read: the details of 50,000 instances.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// A name as one part of a path, whatever is in it.
+pub fn segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    name.bytes().map(encode).collect()
+}
 
 /// A Fenix server.
 #[derive(Clone, Debug)]
@@ -68,6 +76,19 @@ impl Fenix {
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.answer(request).await
+    }
+
+    /// Makes one call with a body that is no JSON.
+    ///
+    /// # Errors
+    /// See [`Fenix::call`].
+    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        self.answer(request.header(CONTENT_TYPE, "application/octet-stream").body(body)).await
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Value, Failure> {
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let mut bytes = Vec::new();

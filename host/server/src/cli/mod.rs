@@ -13,6 +13,7 @@ pub mod exit;
 pub mod print;
 pub mod serve;
 pub mod session;
+pub mod standing;
 pub mod text;
 mod watch;
 
@@ -48,6 +49,14 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Start maintenance sessions, look at them, and steer them
     Session(session::SessionArgs),
+    /// Attach plug-ins, and look at them
+    Plugin(standing::PluginArgs),
+    /// Look at hosts over all sessions, and clear a quarantine
+    Hosts(standing::HostsArgs),
+    /// Save sessions that can be started again, and start them
+    Template(standing::TemplateArgs),
+    /// Order messages for managers and other listeners
+    Subscribe(standing::SubscribeArgs),
     /// Run an application manager to try things out with
     Vnfm(crate::vnfm::VnfmArgs),
     /// Run the simulated cloud, or look into it
@@ -71,6 +80,10 @@ fn run(cli: Cli) -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(*args).await,
             Command::Session(args) => session::run(args, output).await,
+            Command::Plugin(args) => standing::plugin(args, output).await,
+            Command::Hosts(args) => standing::hosts(args, output).await,
+            Command::Template(args) => standing::template(args, output).await,
+            Command::Subscribe(args) => standing::subscribe(args, output).await,
             Command::Vnfm(args) => crate::vnfm::run(args).await,
             Command::Cloud(args) => cloud::run(args, output).await,
             Command::Demo(args) => crate::demo::run(args, output).await,

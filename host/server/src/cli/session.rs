@@ -203,7 +203,7 @@ fn now() -> Time {
     WallClock::default().now()
 }
 
-fn object(text: &str, what: &str) -> Result<Map<String, Value>, Failure> {
+pub(super) fn object(text: &str, what: &str) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::usage(format!("{what} is no JSON object: {error}")))
 }
 
@@ -240,11 +240,11 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// Cells for the keys of an answer.
-fn row(value: &Value, keys: &[&str]) -> Vec<String> {
+pub(super) fn row(value: &Value, keys: &[&str]) -> Vec<String> {
     keys.iter().map(|key| text(&value[*key])).collect()
 }
 
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+pub(super) fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let heads = heads.iter().map(|head| (*head).to_owned()).collect();
     let all: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
     for line in columns(&all) {
@@ -252,7 +252,7 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     }
 }
 
-fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+pub(super) fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[key].as_array().into_iter().flatten()
 }
 
