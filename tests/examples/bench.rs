@@ -196,6 +196,7 @@ fn run(plugins: &Plugins, hosts: u32, compare: bool) -> Result<Bench, Box<dyn st
         project: "app".into(),
         event_type: "maintenance.scheduled".to_owned(),
         url: "http://127.0.0.1:1/".to_owned(),
+        format: fenix_core::message::Format::Aodh,
     };
     bench.push(Millis::ZERO, Event::Command(Ticket(0), Command::Subscribe { subscription }));
     while !bench.engine.is_ready() {

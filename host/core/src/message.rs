@@ -1,5 +1,7 @@
 //! What is told to managers and other listeners.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AskId, HostId, InstanceId, MessageId, ProjectId, SubscriptionId};
@@ -16,6 +18,53 @@ pub struct Subscription {
     pub event_type: String,
     /// Where to.
     pub url: String,
+    /// In what form.
+    #[serde(default, skip_serializing_if = "Format::is_default")]
+    pub format: Format,
+}
+
+/// The form in which a subscriber gets its messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// As Aodh sends an event alarm: what managers of the first Fenix understand.
+    #[default]
+    Aodh,
+    /// A CloudEvent in structured mode, signed.
+    CloudEvents {
+        /// What it is signed with.
+        secret: Secret,
+    },
+}
+
+impl Format {
+    fn is_default(&self) -> bool {
+        *self == Format::Aodh
+    }
+}
+
+/// What messages to one subscriber are signed with. It is written to the journal and nowhere else: what prints it
+/// prints nothing of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret with that text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to sign with.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
 }
 
 impl Subscription {
@@ -121,4 +170,15 @@ pub enum Delivery {
     },
     /// It lost its sense: the question was withdrawn, or the subscription is gone.
     Dropped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let format = Format::CloudEvents { secret: Secret::new("open sesame") };
+        assert_eq!(format!("{format:?}"), "CloudEvents { secret: Secret(..) }");
+    }
 }

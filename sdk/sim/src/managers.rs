@@ -164,6 +164,7 @@ impl Manager {
             project: self.spec.project.clone(),
             event_type: self.spec.event_type.clone(),
             url: format!("http://manager.test/{}", self.spec.project),
+            format: fenix_core::message::Format::Aodh,
         }
     }
 

@@ -1,10 +1,12 @@
-//! A receiver of alarms, the way managers made for Aodh are written: it decides within the request that brings one.
+//! A receiver of messages, the way managers made for Aodh are written: it decides within the request that brings one.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
+use fenix_core::message::Secret;
 use fenix_server::vnfm::literal;
+use fenix_server::wire::cloudevents::{SIGNATURE, is_signed};
 use serde_json::{Map, Value};
 
 use crate::http::{content_length, read_head};
@@ -13,6 +15,9 @@ use crate::process::PATIENCE;
 /// The traits of an event by name, decoded as the Doctor managers do: whatever holds a bracket is evaluated. Beside
 /// them stand `event_type`, and under `raw` the values as they came.
 pub(crate) type Traits = Map<String, Value>;
+
+/// What signed messages must be signed with; then `signed` is true among their traits.
+pub(crate) const SECRET: &str = "a secret of these tests";
 
 /// Listens on a free port, and has `handle` called for every alarm before it is answered. Returns its URL.
 pub(crate) fn receive(mut handle: impl FnMut(Traits) + Send + 'static) -> String {
@@ -33,10 +38,29 @@ fn answer(stream: TcpStream, handle: &mut impl FnMut(Traits)) {
     assert_eq!(first, "POST /maintenance HTTP/1.1");
     let mut body = vec![0; content_length(&headers).unwrap()];
     reader.read_exact(&mut body).unwrap();
-    let body = serde_json::from_slice(&body).unwrap();
-    crate::messages::check_alarm(&body);
-    handle(decode(&body));
+    let message: Value = serde_json::from_slice(&body).unwrap();
+    crate::messages::check_message(&message);
+    let mut traits = if message["specversion"].is_null() { decode(&message) } else { fields(&message) };
+    if let Some(signature) = header(&headers, SIGNATURE) {
+        let secret = Secret::new(SECRET);
+        traits.insert("signed".into(), is_signed(&secret, &body, signature).into());
+    }
+    handle(traits);
     writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK").unwrap();
+}
+
+/// The fields of a CloudEvent, beside them its type.
+fn fields(message: &Value) -> Traits {
+    let mut fields = message["data"].as_object().unwrap().clone();
+    fields.insert("event_type".to_owned(), message["type"].clone());
+    fields
+}
+
+fn header<'a>(headers: &'a [String], wanted: &str) -> Option<&'a str> {
+    headers.iter().find_map(|header| {
+        let (name, value) = header.split_once(':')?;
+        name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+    })
 }
 
 fn decode(body: &Value) -> Traits {

@@ -3,6 +3,8 @@
 use fenix_server::demo::truth::{Truth, judge};
 use serde_json::{Value, json};
 
+use crate::alarm::{Inbox, SECRET};
+use crate::http::{call_json, get};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for_end};
 
 /// Runs a session on one host with a manager; returns how it ended, and the cloud's account.
@@ -50,6 +52,11 @@ fn a_manager_may_have_its_instances_moved_live() {
 }
 
 #[test]
+fn a_manager_may_have_signed_cloud_events() {
+    check_done(&["--format", "cloudevents"]);
+}
+
+#[test]
 fn a_slow_manager_gets_its_time() {
     check_done(&["--mode", "slow", "--delay", "1"]);
 }
@@ -68,4 +75,32 @@ fn a_silent_manager_is_asked_again_and_then_stops_the_session() {
 #[test]
 fn a_manager_that_lies_about_making_room_is_not_believed() {
     check_failed(&["--mode", "lying"], &json!({ "scale_in_rounds": 2 }), "doctor");
+}
+
+#[test]
+fn listeners_hear_of_hosts_and_progress_in_signed_cloud_events() {
+    let rig = Rig::start(&small_cloud());
+    let _manager = rig.manager(&[]);
+    let inbox = Inbox::open();
+    let order =
+        json!({ "project_id": "operations", "url": inbox.url, "format": "cloudevents", "secret": SECRET });
+    let subscription = rig.at("/v1/subscriptions/page");
+    let mut answers = vec![call_json("PUT", &subscription, &order).good()];
+    let session = rig.begin(&sample_body(&["compute-1"]));
+    assert_eq!(wait_for_end(&session)["state"], "MAINTENANCE_DONE");
+    let (mut hosts, mut percents) = (Vec::new(), Vec::new());
+    while percents.last() != Some(&100) {
+        let event = inbox.next();
+        assert_eq!(event["signed"], true);
+        match event["event_type"].as_str().unwrap() {
+            "maintenance.host" => hosts.push(event["state"].as_str().unwrap().to_owned()),
+            "maintenance.session" => percents.push(event["percent_done"].as_u64().unwrap()),
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(hosts, ["IN_MAINTENANCE", "MAINTENANCE_COMPLETE"]);
+    assert!(percents.is_sorted() && percents.contains(&99), "{percents:?}");
+    answers.extend([get(&subscription).good(), get(&rig.at("/v1/subscriptions")).good()]);
+    answers.push(get(&format!("{session}/decisions")).good());
+    assert!(answers.iter().all(|answer| !answer.to_string().contains(SECRET)), "{answers:?}");
 }

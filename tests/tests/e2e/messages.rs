@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use boon::{Compiler, SchemaIndex, Schemas};
 use fenix_core::ask::{Ask, AskKind, AskStatus};
 use fenix_core::id::{AskId, MessageId};
-use fenix_core::message::{Content, Message, Subscription};
+use fenix_core::message::{Content, Format, Message, Subscription};
 use fenix_core::session::Phase;
 use fenix_core::time::{Millis, Time};
 use fenix_engine::event::Envelope;
 use fenix_server::vnfm::event;
-use fenix_server::wire::aodh;
 use fenix_server::wire::payload::Base;
+use fenix_server::wire::{aodh, cloudevents};
 use serde_json::{Value, json};
 
 /// The schemas by name, compiled.
@@ -74,13 +74,14 @@ fn form_of(event_type: &str, fields: &Value) -> &'static str {
     }
 }
 
-/// Holds an alarm, and the fields in it, against the contract.
+/// Holds a message, and the fields in it, against the contract.
 #[track_caller]
-pub(crate) fn check_alarm(body: &Value) {
+pub(crate) fn check_message(body: &Value) {
+    let format = if body["specversion"].is_null() { "aodh" } else { "cloudevents" };
     let event = event::read(body).unwrap();
     let form = form_of(&event.event_type, &event.traits);
     let fits = |forms: &Forms| {
-        forms.is_published("aodh", body)?;
+        forms.is_published(format, body)?;
         forms.is_published(form, &event.traits)
     };
     FORMS.with(fits).unwrap_or_else(|why| panic!("{why}"));
@@ -131,6 +132,7 @@ fn envelope(content: Content, ask: Option<Ask>) -> Envelope {
             project: "doctor".into(),
             event_type: "maintenance.*".into(),
             url: "http://127.0.0.1:1/maintenance".into(),
+            format: Format::Aodh,
         },
         ask,
         reply_at: until,
@@ -168,7 +170,8 @@ fn every_message() -> Vec<Envelope> {
 #[test]
 fn every_message_that_there_is_has_its_published_form() {
     for envelope in every_message() {
-        check_alarm(&aodh::body(&base(), &envelope));
+        check_message(&aodh::body(&base(), &envelope));
+        check_message(&cloudevents::body(&base(), &envelope));
     }
 }
 
@@ -228,6 +231,8 @@ fn the_examples_on_the_page_are_what_is_really_sent() {
     let body = aodh::body(&base(), &question);
     assert_eq!(body, shown("aodh"));
     assert_eq!(event::read(&body).unwrap().traits, shown("question"));
+    let moved = envelope(Content::ActionDone("5fe09b54-0000-4000-8000-000000000001".into()), None);
+    assert_eq!(cloudevents::body(&base(), &moved), shown("cloudevents"));
 }
 
 #[test]
@@ -246,7 +251,7 @@ fn the_asyncapi_file_refers_to_what_is_there_and_leaves_nothing_out() {
         }
     }
     let fields = FORMS.with(|forms| forms.by_name.keys().cloned().collect::<BTreeSet<_>>());
-    let formats = BTreeSet::from(["aodh".to_owned()]);
+    let formats = BTreeSet::from(["aodh", "cloudevents"].map(ToOwned::to_owned));
     assert_eq!(schemas, &fields - &formats);
     for event_type in ["maintenance.scheduled", "maintenance.host", "maintenance.session"] {
         let channels = api["channels"].as_object().unwrap();

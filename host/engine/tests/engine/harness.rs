@@ -108,6 +108,7 @@ pub(crate) fn subscription(id: &str, project: &str, event_type: &str) -> Subscri
         project: project.into(),
         event_type: event_type.into(),
         url: format!("http://{id}/"),
+        format: fenix_core::message::Format::Aodh,
     }
 }
 

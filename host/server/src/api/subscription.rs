@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use fenix_core::id::{ProjectId, SubscriptionId};
-use fenix_core::message::Subscription;
+use fenix_core::message::{Format, Secret, Subscription};
 use fenix_core::state::State as Known;
 use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,12 @@ const MAX_SUBSCRIPTIONS: usize = 10_000;
 
 /// Longest event type in bytes; the known ones have twenty letters.
 const MAX_EVENT_TYPE: usize = 64;
+
+/// Shortest secret in bytes: half of what it signs with, and more than anybody can try out.
+const MIN_SECRET: usize = 16;
+
+/// Longest secret in bytes: longer ones are hashed to 32 bytes before they sign.
+const MAX_SECRET: usize = 256;
 
 /// Words that follow a session in a path, so that no project may be called so.
 const RESERVED: [&str; 4] = ["detail", "decisions", "blockers", "events"];
@@ -80,17 +86,49 @@ fn read(receivers: &Receivers, id: &str, body: &Map<String, Value>) -> Result<Su
         project: ProjectId::from(project),
         event_type: event_type.to_owned(),
         url: url.to_owned(),
+        format: format(body)?,
     })
 }
 
+/// In what form messages are wanted. What is said about a secret repeats nothing of it.
+fn format(body: &Map<String, Value>) -> Result<Format, String> {
+    let secret = match body.get("secret") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(secret)) if (MIN_SECRET..=MAX_SECRET).contains(&secret.len()) => {
+            Some(Secret::new(secret))
+        }
+        Some(_) => {
+            return Err(format!("`secret` must be a text of {MIN_SECRET} to {MAX_SECRET} bytes"));
+        }
+    };
+    let name = body.get("format").map_or(Some("aodh"), Value::as_str);
+    match (name, secret) {
+        (Some("aodh"), None) => Ok(Format::Aodh),
+        (Some("aodh"), Some(_)) => {
+            Err("`secret` goes with `format` cloudevents: messages in the format aodh are not signed".into())
+        }
+        (Some("cloudevents"), Some(secret)) => Ok(Format::CloudEvents { secret }),
+        (Some("cloudevents"), None) => {
+            Err("`secret` is missing: what messages in the format cloudevents are signed with".into())
+        }
+        _ => Err("`format` must be aodh or cloudevents".into()),
+    }
+}
+
 fn view(state: &Known, subscription: &Subscription) -> Value {
-    let Subscription { id, project, event_type, url } = subscription;
+    let Subscription { id, project, event_type, url, format } = subscription;
+    let format = match format {
+        Format::Aodh => "aodh",
+        // What it is signed with nobody can read back.
+        Format::CloudEvents { secret: _ } => "cloudevents",
+    };
     let outboxes = state.sessions.values().flat_map(|session| session.outbox.values());
     json!({
         "id": id.as_str(),
         "project_id": project.as_str(),
         "event_type": event_type,
         "url": url,
+        "format": format,
         "waiting": outboxes.filter(|message| message.to == *id).count(),
     })
 }
@@ -146,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_taken_and_never_shown() {
+        let mut body = with("format", json!("cloudevents"));
+        body["secret"] = json!("0123456789abcdef");
+        let subscription = check(body).unwrap();
+        assert_eq!(subscription.format, Format::CloudEvents { secret: Secret::new("0123456789abcdef") });
+        let shown = view(&Known::default(), &subscription);
+        assert_eq!(shown["format"], "cloudevents");
+        assert!(!shown.to_string().contains("0123456789abcdef"), "{shown}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let refused = |key: &str, value: Value, expected: &str| {
             let error = check(with(key, value)).expect_err(expected);
@@ -162,6 +211,12 @@ mod tests {
         refused("project_id", json!("a/b"), "`project_id` must be 1 to 64");
         refused("project_id", json!("detail"), "page of that name");
         refused("project_id", json!("{x}"), "`project_id` must be");
+        refused("format", json!("smoke"), "aodh or cloudevents");
+        refused("format", json!(null), "aodh or cloudevents");
+        refused("format", json!("cloudevents"), "`secret` is missing");
+        refused("secret", json!("0123456789abcdef"), "goes with `format` cloudevents");
+        refused("secret", json!("0123456789abcde"), "16 to 256 bytes");
+        refused("secret", json!(1), "16 to 256 bytes");
         refused("event_type", json!("***"), "two stars");
         refused("event_type", json!("maintenance scheduled"), "like maintenance.scheduled");
     }

@@ -1,17 +1,18 @@
-//! Delivers messages: one POST in the form of an Aodh alarm per attempt.
+//! Delivers messages: one POST per attempt, in the form that the subscriber ordered.
 //!
 //! Receivers are other people's servers. They get a time limit, what they answer is read only as far as needed,
 //! redirects are not followed, and no proxy stands between.
 
 use std::time::Duration;
 
+use fenix_core::message::Format;
 use fenix_engine::event::{DeliveryError, Envelope};
 use reqwest::header::{CONTENT_TYPE, HeaderName};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 
 use crate::receivers::Receivers;
-use crate::wire::aodh;
-use crate::wire::payload::Base;
+use crate::wire::payload::{Base, message_uuid};
+use crate::wire::{aodh, cloudevents};
 
 /// Time to connect: longer means that nobody is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -60,14 +61,9 @@ impl Courier {
     pub(crate) async fn deliver(&self, envelope: &Envelope) -> Result<(), DeliveryError> {
         let url = &envelope.subscription.url;
         self.receivers.check(url).map_err(DeliveryError::Rejected)?;
-        let id = aodh::message_uuid(&envelope.session, envelope.message.id);
-        let body = aodh::body(&self.base, envelope).to_string();
-        let request = self
-            .client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(REQUEST_ID, format!("req-{id}"))
-            .body(body);
+        let id = message_uuid(&envelope.session, envelope.message.id);
+        let request = self.client.post(url).header(REQUEST_ID, format!("req-{id}"));
+        let request = write(request, &self.base, envelope);
         let response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
@@ -78,6 +74,22 @@ impl Courier {
             Err(DeliveryError::Rejected(text))
         } else {
             Err(DeliveryError::Unreachable(text))
+        }
+    }
+}
+
+/// Gives a request the message as its body.
+fn write(request: RequestBuilder, base: &Base, envelope: &Envelope) -> RequestBuilder {
+    match &envelope.subscription.format {
+        Format::Aodh => {
+            request.header(CONTENT_TYPE, aodh::CONTENT_TYPE).body(aodh::body(base, envelope).to_string())
+        }
+        Format::CloudEvents { secret } => {
+            let body = cloudevents::body(base, envelope).to_string();
+            request
+                .header(CONTENT_TYPE, cloudevents::CONTENT_TYPE)
+                .header(cloudevents::SIGNATURE, cloudevents::signature(secret, body.as_bytes()))
+                .body(body)
         }
     }
 }
@@ -112,4 +124,19 @@ async fn beginning(mut response: Response) -> String {
         String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
     if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_final_unless_it_says_that_it_is_not() {
+        for status in [301, 302, 307, 400, 401, 403, 404, 405, 410, 413, 415, 422, 451] {
+            assert!(is_final(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+        for status in [100, 408, 429, 500, 502, 503, 504] {
+            assert!(!is_final(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+    }
 }

@@ -233,7 +233,7 @@ pub(crate) fn whole(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use fenix_cloud::{Answering, Cloud};
-    use fenix_core::message::Subscription;
+    use fenix_core::message::{Format, Subscription};
     use fenix_core::view::{Verdict, View, Wakeup};
     use fenix_engine::Settings;
     use fenix_engine::command::Command;
@@ -291,6 +291,7 @@ mod tests {
             project: "p".into(),
             event_type: "*".into(),
             url: "http://127.0.0.1:1/".into(),
+            format: Format::Aodh,
         };
         Command::Subscribe { subscription }
     }

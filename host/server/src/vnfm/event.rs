@@ -1,4 +1,4 @@
-//! What a manager makes of an alarm that is POSTed to it, as one made for Aodh would.
+//! What a manager makes of what is POSTed to it: an alarm, read as one made for Aodh would, or a CloudEvent.
 
 use serde_json::{Value, json};
 
@@ -14,30 +14,37 @@ pub struct Event {
     pub message_id: String,
     /// Its type.
     pub event_type: String,
-    /// All its traits by name, lists and maps read out of their text.
+    /// All its fields by name; of an alarm, lists and maps are read out of their text.
     pub traits: Value,
 }
 
-/// Why a body is no alarm.
+/// Why a body is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no event alarm: {0}")]
-pub struct NoAlarm(&'static str);
+#[error("the body is no event: {0}")]
+pub struct NoEvent(&'static str);
 
-/// Reads the body of an event alarm.
+/// Reads an event in either format.
 ///
 /// # Errors
-/// Something is missing that every alarm has.
-pub fn read(body: &Value) -> Result<Event, NoAlarm> {
+/// Something is missing that every event has.
+pub fn read(body: &Value) -> Result<Event, NoEvent> {
+    let text = |value: &Value, what| value.as_str().map(ToOwned::to_owned).ok_or(NoEvent(what));
+    if !body["specversion"].is_null() {
+        return Ok(Event {
+            message_id: text(&body["id"], "no id")?,
+            event_type: text(&body["type"], "no type")?,
+            traits: body["data"].as_object().cloned().map(Value::Object).ok_or(NoEvent("no data"))?,
+        });
+    }
     let event = &body["reason_data"]["event"];
-    let text = |value: &Value, what| value.as_str().map(ToOwned::to_owned).ok_or(NoAlarm(what));
     let mut traits = json!({});
-    for entry in event["traits"].as_array().ok_or(NoAlarm("no traits"))? {
-        let name = entry[0].as_str().ok_or(NoAlarm("a trait without a name"))?;
+    for entry in event["traits"].as_array().ok_or(NoEvent("no traits"))? {
+        let name = entry[0].as_str().ok_or(NoEvent("a trait without a name"))?;
         let value = &entry[2];
         let decoded = match value.as_str() {
             // Only what looks like a list or map is one, as in Tacker.
             Some(text) if entry[1] == TEXT && text.starts_with(['[', '{']) => {
-                literal::parse(text).ok_or(NoAlarm("a trait that looks like a list and is none"))?
+                literal::parse(text).ok_or(NoEvent("a trait that looks like a list and is none"))?
             }
             Some(_) | None => value.clone(),
         };

@@ -11,25 +11,28 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use clap::{Args, ValueEnum};
 use fenix_cloud::sim::{Patience, SimClient};
 use fenix_core::ask::MoveHow;
 use fenix_core::id::ProjectId;
+use fenix_core::message::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
-use crate::api::body::object;
+use crate::api::body::{BODY_WITHIN, MAX_BODY, bytes};
 use crate::api::error::ApiError;
 use crate::cli::client::Fenix;
 use crate::cli::exit::{Failure, Kind};
 use crate::cli::print;
 use crate::config::loopback;
+use crate::wire::cloudevents;
 use crate::{listen, stop};
 
-mod application;
+pub(crate) mod application;
 pub mod event;
 pub mod literal;
 mod manager;
@@ -62,6 +65,15 @@ enum Move {
     LiveMigrate,
 }
 
+/// In what form it wants its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// As Aodh sends an event alarm
+    Aodh,
+    /// As signed CloudEvents
+    Cloudevents,
+}
+
 /// `fenix vnfm`
 #[derive(Debug, Args)]
 pub struct VnfmArgs {
@@ -74,6 +86,9 @@ pub struct VnfmArgs {
     /// How its instances shall be moved
     #[arg(long = "move", value_enum, default_value_t = Move::Migrate)]
     how: Move,
+    /// In what form it wants its events
+    #[arg(long, value_enum, default_value_t = Form::Aodh)]
+    format: Form,
     /// Seconds before a slow manager answers
     #[arg(long, default_value_t = 30)]
     delay: u64,
@@ -115,10 +130,16 @@ pub async fn run(args: VnfmArgs) -> Result<(), Failure> {
     let listener = listen::bind(args.listen).await.map_err(|error| Failure::of(&error))?;
     let address = listener.local_addr().map_err(|error| Failure::of(&error))?;
     let (sender, inbox) = mpsc::channel(MAX_WAITING);
-    let router = Router::new().route("/maintenance", post(take)).with_state(Arc::new(sender));
+    // Drawn anew at each start: it registers again, too.
+    let secret = match args.format {
+        Form::Aodh => None,
+        Form::Cloudevents => Some(Secret::new(Uuid::new_v4().to_string())),
+    };
+    let desk = Desk { sender, secret: secret.clone() };
+    let router = Router::new().route("/maintenance", post(take)).with_state(Arc::new(desk));
     let serving = tokio::spawn(listen::serve(listener, router, stop.clone()));
     let url = format!("http://{address}/maintenance");
-    let registered = register(&fenix, &args.project, &url, &mut stop).await?;
+    let registered = register(&fenix, &args.project, &url, secret.as_ref(), &mut stop).await?;
     if registered {
         print::line(format!("ready: {url}"));
         let manager = Manager {
@@ -149,9 +170,14 @@ async fn register(
     fenix: &Fenix,
     project: &str,
     url: &str,
+    secret: Option<&Secret>,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<bool, Failure> {
-    let body = json!({ "project_id": project, "event_type": "maintenance.scheduled", "url": url });
+    let mut body = json!({ "project_id": project, "event_type": "maintenance.scheduled", "url": url });
+    if let Some(secret) = secret {
+        body["format"] = json!("cloudevents");
+        body["secret"] = json!(secret.expose());
+    }
     let path = format!("/v1/subscriptions/vnfm-{project}");
     let begun = tokio::time::Instant::now();
     loop {
@@ -167,14 +193,30 @@ async fn register(
     }
 }
 
-/// Takes an alarm; the work on it comes after the answer, since it may take longer than anybody waits for one.
+/// Where events come in.
+struct Desk {
+    sender: mpsc::Sender<event::Event>,
+    /// What they are signed with, if they are.
+    secret: Option<Secret>,
+}
+
+/// Takes an event; the work on it comes after the answer, since it may take longer than anybody waits for one.
 async fn take(
-    State(sender): State<Arc<mpsc::Sender<event::Event>>>,
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<&'static str, ApiError> {
-    let body = Value::Object(object(body).await?);
+    let body = bytes(body, MAX_BODY, BODY_WITHIN).await?;
+    if let Some(secret) = &desk.secret {
+        let signature = headers.get(cloudevents::SIGNATURE).and_then(|value| value.to_str().ok());
+        if !signature.is_some_and(|signature| cloudevents::is_signed(secret, &body, signature)) {
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "the signature does not fit the body"));
+        }
+    }
+    let body: Value = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}")))?;
     let event = event::read(&body).map_err(|error| ApiError::invalid(error.to_string()))?;
-    sender.try_send(event).map_err(|_full| {
+    desk.sender.try_send(event).map_err(|_full| {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too many events are waiting; send it again")
     })?;
     Ok("OK")

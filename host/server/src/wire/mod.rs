@@ -5,6 +5,7 @@
 //! What managers and administrators send is read by [`reply`], [`session`] and [`constraint`]; calendar times by [`time`].
 
 pub mod aodh;
+pub mod cloudevents;
 pub mod constraint;
 pub mod payload;
 pub mod python;

@@ -4,11 +4,13 @@
 //! URLs in it begin with [`Base`], the address under which managers reach this Fenix.
 
 use fenix_core::ask::{Ask, AskKind, MoveHow};
-use fenix_core::id::{InstanceId, ProjectId, SessionId};
+use fenix_core::id::{InstanceId, MessageId, ProjectId, SessionId};
 use fenix_core::message::Content;
 use fenix_core::time::Time;
 use fenix_engine::event::Envelope;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 /// The address under which managers reach this Fenix, without a slash behind: `http://host:12347`.
 ///
@@ -93,6 +95,15 @@ pub enum Field {
 
 /// A message's fields in their order; what has no value is left out, as Ceilometer does.
 pub type Payload = Vec<(&'static str, Field)>;
+
+/// The name of a message on the wire: the same for every attempt and after every restart, so that receivers can
+/// tell doubles.
+pub fn message_uuid(session: &SessionId, message: MessageId) -> Uuid {
+    let hash = Sha256::digest(format!("{session}/{message}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
 
 /// The state on the wire, as a manager sees it.
 pub fn wire_state(envelope: &Envelope) -> &'static str {
@@ -200,5 +211,13 @@ mod tests {
         let session = SessionId::from(uuid::Uuid::nil().to_string());
         let url = base.project(&session, &ProjectId::from(&id));
         assert!(url.chars().count() + 1 < super::super::python::MAX_TEXT, "{}", url.len());
+    }
+
+    #[test]
+    fn a_message_keeps_its_name_and_no_two_share_one() {
+        let session = SessionId::from("s");
+        assert_eq!(message_uuid(&session, MessageId(1)), message_uuid(&session, MessageId(1)));
+        assert_ne!(message_uuid(&session, MessageId(1)), message_uuid(&session, MessageId(2)));
+        assert_eq!(message_uuid(&session, MessageId(1)).get_version_num(), 4);
     }
 }

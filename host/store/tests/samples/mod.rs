@@ -10,7 +10,7 @@ use fenix_core::id::{AskId, EffectId, MessageId};
 use fenix_core::inventory::{
     Change, Group, Host, HostKind, Instance, InstanceState, Movable, Resources, Service,
 };
-use fenix_core::message::{Content, Delivery, Message, Subscription};
+use fenix_core::message::{Content, Delivery, Format, Message, Secret, Subscription};
 use fenix_core::policy::{Policies, Policy, Terms};
 use fenix_core::record::{Body, Record};
 use fenix_core::rules::{Refusal, Rule};
@@ -31,7 +31,8 @@ pub(crate) fn records() -> Vec<Record> {
     // What came later stands at the end, so that the numbers before it stay.
     let later = standing().into_iter().map(|body| (None, body));
     let latest = one_by_one().into_iter().map(|body| (Some(SESSION.into()), body));
-    let numbered = installation.chain(session).chain(later).chain(latest).zip(1..);
+    let last = signed().into_iter().map(|body| (None, body));
+    let numbered = installation.chain(session).chain(later).chain(latest).chain(last).zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
 
@@ -92,8 +93,20 @@ fn subscriptions() -> Vec<Body> {
         project: "demo".into(),
         event_type: "maintenance.*".into(),
         url: "http://127.0.0.1:12348/maintenance".into(),
+        format: Format::Aodh,
     };
     vec![Body::Subscribed { subscription }, Body::Unsubscribed { id: "sub-1".into() }]
+}
+
+fn signed() -> Vec<Body> {
+    let subscription = Subscription {
+        id: "sub-2".into(),
+        project: "demo".into(),
+        event_type: "maintenance.*".into(),
+        url: "http://127.0.0.1:12348/maintenance".into(),
+        format: Format::CloudEvents { secret: Secret::new("0123456789abcdef") },
+    };
+    vec![Body::Subscribed { subscription }]
 }
 
 fn standing() -> Vec<Body> {
