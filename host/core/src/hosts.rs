@@ -37,7 +37,7 @@ impl Hosts {
     }
 
     /// Hosts in a stage of that name ([`HostStage::name`]).
-    pub fn in_stage(&self, stage: &str) -> impl Iterator<Item = (&HostId, &HostWork)> {
+    pub fn in_stage(&self, stage: &str) -> impl Iterator<Item = (&HostId, &HostWork)> + Clone {
         let there = self.by_stage.get(stage).into_iter().flatten();
         there.filter_map(|host| self.all.get_key_value(host))
     }

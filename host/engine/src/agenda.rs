@@ -41,8 +41,8 @@ impl Agenda {
     }
 
     /// Those, and the sessions that are being brought to an end.
-    pub(crate) fn to_close(&self) -> BTreeSet<SessionId> {
-        self.touched.union(&self.closing).cloned().collect()
+    pub(crate) fn to_close(&self) -> impl Iterator<Item = &SessionId> {
+        self.touched.union(&self.closing)
     }
 
     /// The earliest time noted.
@@ -51,12 +51,16 @@ impl Agenda {
     }
 
     fn note(&mut self, session: SessionId, next: Option<Time>, closing: bool) {
-        if let Some(before) = self.times.remove(&session) {
-            self.by_time.remove(&(before, session.clone()));
-        }
-        if let Some(next) = next {
-            self.times.insert(session.clone(), next);
-            self.by_time.insert((next, session.clone()));
+        let before = self.times.get(&session).copied();
+        if before != next {
+            if let Some(before) = before {
+                self.times.remove(&session);
+                self.by_time.remove(&(before, session.clone()));
+            }
+            if let Some(next) = next {
+                self.times.insert(session.clone(), next);
+                self.by_time.insert((next, session.clone()));
+            }
         }
         match closing {
             true => self.closing.insert(session),

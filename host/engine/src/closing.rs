@@ -26,9 +26,8 @@ enum Left {
 
 impl Engine {
     pub(crate) fn close_sessions(&mut self) {
-        for session in
-            self.agenda.to_close().into_iter().filter(|id| self.is_to_close(id)).collect::<Vec<_>>()
-        {
+        let to_close = self.agenda.to_close().filter(|id| self.is_to_close(id));
+        for session in to_close.cloned().collect::<Vec<SessionId>>() {
             match self.state.session(&session).is_some_and(Session::is_running) {
                 true => self.give_back_left_out(&session),
                 false => self.close(&session),

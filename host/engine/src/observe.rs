@@ -111,10 +111,15 @@ impl Engine {
         let session = self.state.session(id).filter(|session| session.is_running());
         let emptying =
             session.into_iter().flat_map(|session| session.hosts.in_stage(HostStage::Fenced.name()));
+        let emptying = emptying.map(|(host, _)| host);
+        // Next to always they are the same as before.
+        if emptying.clone().eq(self.reader.watched.get(id).into_iter().flat_map(BTreeMap::keys)) {
+            return;
+        }
         let next = self.now + self.settings.watch;
         let before = self.reader.watched.remove(id).unwrap_or_default();
         let since = |host: &HostId| before.get(host).copied().unwrap_or(next);
-        let watched: BTreeMap<HostId, Time> = emptying.map(|(host, _)| (host.clone(), since(host))).collect();
+        let watched: BTreeMap<HostId, Time> = emptying.map(|host| (host.clone(), since(host))).collect();
         if !watched.is_empty() {
             self.reader.watched.insert(id.clone(), watched);
         }
