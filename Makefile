@@ -7,7 +7,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test bench lint build deps
+.PHONY: demo test bench lint build deps browser
 
 build: deps
 	$(CARGO) build --locked
@@ -15,7 +15,7 @@ build: deps
 demo: deps
 	$(CARGO) run --locked --quiet --bin fenix -- demo $(DEMO_FLAGS)
 
-test: deps
+test: deps browser
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	$(CARGO) nextest run --locked --workspace
 	$(CARGO) test --locked --workspace --doc
@@ -30,6 +30,12 @@ lint: deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+# The browser that the page is tested in.
+browser:
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
+	  command -v $$name >/dev/null && exit 0; done; \
+	apt-get update && apt-get install --yes --no-install-recommends chromium-headless-shell
 
 # The target that plug-ins are compiled to.
 deps:

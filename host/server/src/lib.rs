@@ -12,6 +12,7 @@ pub mod shell;
 
 pub mod api;
 pub mod listen;
+pub mod page;
 pub mod sandbox;
 pub mod server;
 pub mod stop;

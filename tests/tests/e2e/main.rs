@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod alarm;
+mod browser;
 mod cloud;
 mod description;
 #[path = "../../../host/wasm/tests/it/guest.rs"]
@@ -21,6 +22,7 @@ mod events;
 mod hostile;
 mod howto;
 mod managers;
+mod page;
 mod rules;
 mod sample_manager;
 mod tacker;

@@ -28,8 +28,14 @@ pub(super) async fn check(
 
 fn allow(base: &Base, headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("(no text)"));
+    // Our own page may have been opened under any name of ours; which names those are is checked below.
+    let from_itself = |origin: &str| {
+        let authority = origin.split_once("://").map(|(_, rest)| rest);
+        authority.is_some_and(|name| text(header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(name)))
+    };
     if let Some(origin) = text(header::ORIGIN)
         && !origin.eq_ignore_ascii_case(base.as_str())
+        && !from_itself(origin)
     {
         let message = format!("calls from the web page of {} are not taken", shown(origin));
         return Err(ApiError::new(StatusCode::FORBIDDEN, message));
@@ -92,6 +98,7 @@ mod tests {
             check(&[("host", host)], true);
         }
         check(&[("host", "fenix.example"), ("origin", "http://fenix.example:12347")], true);
+        check(&[("host", "localhost:12347"), ("origin", "http://localhost:12347")], true);
     }
 
     #[test]
@@ -99,6 +106,8 @@ mod tests {
         check(&[("host", "127.0.0.1:12347"), ("origin", "http://evil.example")], false);
         check(&[("host", "127.0.0.1:12347"), ("origin", "null")], false);
         check(&[("host", "evil.example:12347")], false);
+        check(&[("host", "evil.example"), ("origin", "http://evil.example")], false);
+        check(&[("host", "127.0.0.1:12347"), ("origin", "http://127.0.0.1:8080")], false);
         check(&[("host", "127.0.0.1.evil.example")], false);
         check(&[("host", "")], false);
     }

@@ -83,7 +83,7 @@ impl Api {
 
 /// The routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let mut router = Router::new();
+    let mut router = crate::page::routes();
     for call in &CALLS {
         let route = call.route;
         router = router.route(&format!("{}/", call.path), route()).route(call.path, route());

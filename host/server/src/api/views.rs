@@ -25,6 +25,7 @@ pub(super) fn summary(session: &Session) -> Value {
         "condition": condition,
         "reason": session.failure.as_deref().or(why),
         "percent_done": session.percent_done(),
+        "created_at": iso(session.created_at),
     })
 }
 
