@@ -155,7 +155,7 @@ impl Bench {
             instance: None,
             reply,
         };
-        self.push(MANAGER_ANSWERS_IN, Event::Command(Ticket(0), command));
+        self.push(MANAGER_ANSWERS_IN, Event::Command(Ticket(0), None, command));
     }
 }
 
@@ -198,7 +198,7 @@ fn run(plugins: &Plugins, hosts: u32, compare: bool) -> Result<Bench, Box<dyn st
         url: "http://127.0.0.1:1/".to_owned(),
         format: fenix_core::message::Format::Aodh,
     };
-    bench.push(Millis::ZERO, Event::Command(Ticket(0), Command::Subscribe { subscription }));
+    bench.push(Millis::ZERO, Event::Command(Ticket(0), None, Command::Subscribe { subscription }));
     while !bench.engine.is_ready() {
         bench.turn();
     }
@@ -213,7 +213,7 @@ fn run(plugins: &Plugins, hosts: u32, compare: bool) -> Result<Bench, Box<dyn st
     };
     let id = SessionId::from("bench");
     let open = Command::Open { id: id.clone(), plan: Box::new(plan), hosts: Vec::new() };
-    bench.push(Millis::ZERO, Event::Command(Ticket(0), open));
+    bench.push(Millis::ZERO, Event::Command(Ticket(0), None, open));
     loop {
         if !bench.turn() {
             return Err("nothing is left to do, and the session is not over".into());

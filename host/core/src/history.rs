@@ -107,6 +107,7 @@ impl Session {
             | Body::TemplateSaved { .. }
             | Body::TemplateRemoved { .. }
             | Body::QuarantineCleared { .. }
+            | Body::Commanded { .. }
             | Body::Opened { .. }
             | Body::HostJoined { .. }
             | Body::ProjectJoined { .. }

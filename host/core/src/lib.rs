@@ -12,6 +12,7 @@ pub mod inventory;
 
 pub mod ask;
 pub mod blocker;
+pub mod caller;
 pub mod constraint;
 pub mod decision;
 pub mod effect;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Ask, AskStatus, MoveHow, Reply};
+use crate::caller::{Caller, Deed};
 use crate::constraint::{Constrained, Constraint};
 use crate::decision::{Planned, Waiting};
 use crate::effect::{Effect, Outcome};
@@ -83,6 +84,14 @@ pub enum Body {
     QuarantineCleared {
         /// Which.
         host: HostId,
+    },
+    /// Somebody had something done; it stands before this in the same batch. Of the installation, whatever it is
+    /// about: the audit is one list.
+    Commanded {
+        /// Who.
+        by: Caller,
+        /// What.
+        did: Deed,
     },
     /// A session was made. Its hosts follow as `HostJoined`, one record each, so that records stay small.
     Opened {
@@ -257,6 +266,7 @@ impl Body {
             Body::TemplateSaved { .. } => "template_saved",
             Body::TemplateRemoved { .. } => "template_removed",
             Body::QuarantineCleared { .. } => "quarantine_cleared",
+            Body::Commanded { .. } => "commanded",
             Body::Opened { .. } => "opened",
             Body::HostJoined { .. } => "host_joined",
             Body::ProjectJoined { .. } => "project_joined",

@@ -116,6 +116,8 @@ impl State {
             }
             Body::TemplateRemoved { name } => drop(Arc::make_mut(&mut self.templates).remove(name)),
             Body::QuarantineCleared { host } => Arc::make_mut(&mut self.past).clear(host),
+            // It is kept for people; what it did stands in records of its own.
+            Body::Commanded { .. } => {}
             _ => return None,
         }
         Some(())
@@ -256,6 +258,7 @@ impl Session {
             | Body::TemplateSaved { .. }
             | Body::TemplateRemoved { .. }
             | Body::QuarantineCleared { .. }
+            | Body::Commanded { .. }
             | Body::Opened { .. }
             | Body::Removed => return Err("it is not a session's".into()),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fenix_core::caller::Caller;
 use fenix_core::id::{HostId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::message::Subscription;
 use fenix_core::record::Body;
@@ -17,8 +18,12 @@ use crate::event::{Order, Ticket};
 const SCHEDULED: &str = "maintenance.scheduled";
 
 impl Engine {
-    pub(crate) fn command(&mut self, ticket: Ticket, command: Command) {
+    pub(crate) fn command(&mut self, ticket: Ticket, by: Option<Caller>, command: Command) {
+        let deed = by.map(|by| (by, command.deed()));
         let answer = if self.broken { Err(CommandError::Broken) } else { self.carry_out(command) };
+        if let (Some((by, did)), Ok(Answer::Done)) = (deed, &answer) {
+            self.record_installation(Body::Commanded { by, did });
+        }
         self.orders.push(Order::Answer { ticket, answer });
     }
 

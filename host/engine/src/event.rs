@@ -1,6 +1,7 @@
 //! The one closed list of what can wake the engine, and what it orders.
 
 use fenix_core::ask::Ask;
+use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
 use fenix_core::message::{Message, Subscription};
 use fenix_core::time::Time;
@@ -19,8 +20,8 @@ pub struct Ticket(pub u64);
 /// What can wake the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody wants something.
-    Command(Ticket, Command),
+    /// Somebody wants something. What a caller had done is noted; without one it was Fenix itself or a simulation.
+    Command(Ticket, Option<Caller>, Command),
     /// The infrastructure answered [`Order::Call`].
     CloudReturned(CallId, Result<CloudReply, CloudError>),
     /// A receiver answered [`Order::Deliver`].

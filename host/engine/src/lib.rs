@@ -19,6 +19,7 @@ mod carry;
 mod closing;
 mod commands;
 mod deciding;
+mod deed;
 mod observe;
 mod outbox;
 mod recorded;
@@ -135,7 +136,7 @@ impl Engine {
         }
         self.open_agenda();
         match event {
-            Event::Command(ticket, command) => self.command(ticket, command),
+            Event::Command(ticket, by, command) => self.command(ticket, by, command),
             Event::CloudReturned(id, result) => self.cloud_returned(id, result),
             Event::Delivered(id, result) => self.delivered(id, result),
             Event::ActionReturned(id, result) => self.action_returned(id, result),
@@ -252,6 +253,7 @@ impl Engine {
             | Body::TemplateSaved { .. }
             | Body::TemplateRemoved { .. }
             | Body::QuarantineCleared { .. }
+            | Body::Commanded { .. }
             | Body::PartlyReplied { .. }
             | Body::Opened { .. }
             | Body::HostJoined { .. }

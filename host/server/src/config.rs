@@ -4,12 +4,15 @@
 //! every default filled in.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use fenix_core::policy::Terms;
 use serde::Deserialize;
 
+use crate::auth::Rate;
 use crate::receivers::Receivers;
+use crate::tls;
 use crate::wire::terms::TermsText;
 
 /// The port of every known deployment of the earlier Fenix.
@@ -20,6 +23,10 @@ pub const DEFAULT_CLOUD_PORT: u16 = 12390;
 
 /// The file that is read if no other is named, and it is there.
 pub const DEFAULT_FILE: &str = "fenix.toml";
+
+/// Calls in a second with one token if nothing else is said: a manager makes some per instance and day, a page or a
+/// dashboard some in a second.
+pub const DEFAULT_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// The data directory if no other is named.
 pub const DEFAULT_DATA_DIR: &str = "fenix-data";
@@ -36,7 +43,8 @@ pub const fn loopback(port: u16) -> SocketAddr {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Address to listen on; this machine only. Port 0 takes a free one [default: 127.0.0.1:12347]
+    /// Address to listen on; other than this machine's own only with `tokens`. Port 0 takes a free one
+    /// [default: 127.0.0.1:12347]
     #[arg(long, value_name = "ADDRESS", env = "FENIX_LISTEN")]
     pub listen: Option<SocketAddr>,
     /// Address under which managers reach this server, for the URLs in events [default: http://LISTEN]
@@ -54,6 +62,23 @@ pub struct Settings {
     /// Host to which messages may be sent beside this machine; may be repeated
     #[arg(long, value_name = "HOST")]
     pub deliver_to: Vec<String>,
+    /// File of the tokens with which callers say who they are; without it everybody on this machine may do everything.
+    /// `fenix token new` makes it
+    #[arg(long, value_name = "FILE", env = "FENIX_TOKENS")]
+    pub tokens: Option<PathBuf>,
+    /// Most calls in a second with one token; ten times as many may come at once [default: 50]
+    #[arg(long, value_name = "NUMBER")]
+    pub calls_per_second: Option<NonZeroU32>,
+    /// Certificate that the server shows, with those up to its authority, in PEM: it then speaks TLS only
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// Let others reach the server without TLS: only for a network in which nobody can listen to the tokens, as behind
+    /// a proxy that speaks TLS
+    #[arg(long)]
+    pub plain_http: bool,
     /// The terms of a session that says nothing about them. Only in the file.
     #[arg(skip)]
     pub terms: TermsText,
@@ -74,6 +99,12 @@ pub struct Config {
     pub plugin_dir: Option<PathBuf>,
     /// Where messages may be sent.
     pub receivers: Receivers,
+    /// File of the tokens; `None` = everybody who reaches the server may do everything.
+    pub tokens: Option<PathBuf>,
+    /// How fast the holder of a token may call.
+    pub rate: Rate,
+    /// What the server shows in TLS; `None` = it speaks plain HTTP.
+    pub tls: Option<tls::Files>,
     /// The terms of a session that says nothing about them.
     pub terms: Terms,
 }
@@ -107,6 +138,26 @@ pub enum ConfigError {
     /// A term is out of range.
     #[error("{0}")]
     Terms(String),
+    /// Others could reach a server that asks nobody who they are.
+    #[error(
+        "will not listen on {0}, where others reach it, without `tokens`: everybody could do everything; make the file \
+         with `fenix token new`, or listen on 127.0.0.1"
+    )]
+    OpenToAll(SocketAddr),
+    /// Others could read the tokens on their way.
+    #[error(
+        "will not listen on {0}, where others reach it, without TLS: tokens could be read on their way; set \
+         `tls_certificate` and `tls_key`, or `plain_http` if a proxy with TLS stands in front"
+    )]
+    Readable(SocketAddr),
+    /// Managers could not be told where to answer.
+    #[error(
+        "`public_url` is missing: managers cannot answer to {0}, which stands for every address of this machine"
+    )]
+    NoPublicUrl(SocketAddr),
+    /// One of the two files of TLS is missing.
+    #[error("`tls_certificate` and `tls_key` go together: name both, or none")]
+    HalfTls,
     /// A default would skip asking.
     #[error(
         "a policy is `force`, which is never a default: name it in the sessions that need it, one by one"
@@ -147,6 +198,11 @@ impl Settings {
             cloud: self.cloud.or(other.cloud),
             plugin_dir: self.plugin_dir.or(other.plugin_dir),
             deliver_to,
+            tokens: self.tokens.or(other.tokens),
+            calls_per_second: self.calls_per_second.or(other.calls_per_second),
+            tls_certificate: self.tls_certificate.or(other.tls_certificate),
+            tls_key: self.tls_key.or(other.tls_key),
+            plain_http: self.plain_http || other.plain_http,
             terms: if self.terms == TermsText::default() { other.terms } else { self.terms },
         }
     }
@@ -154,13 +210,33 @@ impl Settings {
     /// What they mean.
     ///
     /// # Errors
-    /// A term is out of range, or forces.
+    /// A term is out of range, or forces; or others could do what they should not.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         if self.terms.policies.forces() {
             return Err(ConfigError::Force);
         }
+        let listen = self.listen.unwrap_or(loopback(DEFAULT_PORT));
+        let tls = match (self.tls_certificate, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(tls::Files { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(ConfigError::HalfTls),
+        };
+        if !listen.ip().is_loopback() {
+            if self.tokens.is_none() {
+                return Err(ConfigError::OpenToAll(listen));
+            }
+            if tls.is_none() && !self.plain_http {
+                return Err(ConfigError::Readable(listen));
+            }
+        }
+        if listen.ip().is_unspecified() && self.public_url.is_none() {
+            return Err(ConfigError::NoPublicUrl(listen));
+        }
         Ok(Config {
-            listen: self.listen.unwrap_or(loopback(DEFAULT_PORT)),
+            listen,
+            tokens: self.tokens,
+            rate: Rate::new(self.calls_per_second.unwrap_or(DEFAULT_CALLS_PER_SECOND)),
+            tls,
             public_url: self.public_url,
             data_dir: self.data_dir.unwrap_or(DEFAULT_DATA_DIR.into()),
             cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
@@ -224,6 +300,11 @@ mod tests {
         };
         check("listne = \"127.0.0.1:1\"", "unknown field `listne`");
         check("listen = \"localhost\"", "invalid socket address");
+        check("listen = \"192.0.2.1:1\"", "without `tokens`");
+        check("listen = \"192.0.2.1:1\"\ntokens = \"t\"", "without TLS");
+        check("listen = \"0.0.0.0:1\"\ntokens = \"t\"\nplain_http = true", "`public_url` is missing");
+        check("tls_key = \"k\"", "name both, or none");
+        check("calls_per_second = 0", "nonzero");
         check("[terms]\nrounds = 0", "terms.rounds is 0");
         check("[terms.policies]\nnack = \"force\"", "never a default");
         check("[terms.policies]\nnack = \"maybe\"", "unknown variant `maybe`");

@@ -11,11 +11,13 @@ pub mod wire;
 pub mod shell;
 
 pub mod api;
+pub mod auth;
 pub mod listen;
 pub mod page;
 pub mod sandbox;
 pub mod server;
 pub mod stop;
+pub mod tls;
 
 pub mod cli;
 pub mod demo;

@@ -5,13 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
+use crate::api::access::Peer;
 use crate::stop::stopped;
 
 /// Connections at a time; further ones wait in the kernel's queue. Each may hold a body of 64 KiB.
@@ -26,6 +34,9 @@ const MAX_HEAD: usize = 32 * 1024;
 /// Time that requests under way get when the server is stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Time for the beginning of TLS: some packets to and fro.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
 /// Pause after a failed accept: it fails when files run out, and does so again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,10 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// It can be reached from other machines.
-    #[error(
-        "will not listen on {0}: this version has no authentication, so it serves this machine only; \
-         listen on 127.0.0.1, and let a proxy with authentication stand in front for others"
-    )]
+    #[error("will not listen on {0}: this serves this machine only; listen on 127.0.0.1")]
     NotLoopback(SocketAddr),
     /// The system said no.
     #[error("cannot listen on {address}")]
@@ -57,11 +65,27 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     if !address.ip().is_loopback() {
         return Err(ListenError::NotLoopback(address));
     }
+    bind_anywhere(address).await
+}
+
+/// Listens on any address, which others may reach; port 0 takes a free one.
+///
+/// # Errors
+/// The system says no.
+pub async fn bind_anywhere(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })
 }
 
-/// Serves until `stop` turns true, then lets requests under way finish for a moment.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+/// What the server shows in TLS at the moment, for the connections to come.
+pub type Shown = watch::Receiver<Arc<ServerConfig>>;
+
+/// Serves until `stop` turns true, then lets requests under way finish for a moment. With `tls`, only in TLS.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Shown>,
+    mut stop: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -69,8 +93,20 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
             () = stopped(&mut stop) => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        if let Some((stream, place)) = accepted {
-            connections.spawn(connection(stream, router.clone(), stop.clone(), place));
+        if let Some((stream, peer, place)) = accepted {
+            let tls = tls.as_ref().map(|shown| TlsAcceptor::from(shown.borrow().clone()));
+            let (router, stop) = (router.clone(), stop.clone());
+            connections.spawn(async move {
+                let _place = place;
+                match tls {
+                    None => connection(stream, peer, router, stop).await,
+                    Some(tls) => match timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => connection(stream, peer, router, stop).await,
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS came about"),
+                        Err(_elapsed) => tracing::debug!(%peer, "no TLS came about in time"),
+                    },
+                }
+            });
         }
         while connections.try_join_next().is_some() {}
     }
@@ -84,10 +120,10 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -97,12 +133,16 @@ async fn accept(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
     router: Router,
     mut stop: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
 ) {
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

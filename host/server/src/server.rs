@@ -8,11 +8,13 @@ use fenix_cloud::sim::{Patience, SimClient};
 use fenix_engine::ports::Clock;
 use fenix_engine::{Engine, RecoveryError, Settings};
 use fenix_store::{OpenError, SledJournal};
+use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{Api, History, router};
+use crate::auth::{Door, TokensError};
 use crate::config::Config;
 use crate::listen::{self, ListenError};
 use crate::sandbox::{Actions, Sandbox, SandboxError};
@@ -20,7 +22,8 @@ use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
 use crate::shell::feed::Feed;
 use crate::shell::hands::Hands;
-use crate::shell::writer::{Parts, Writer};
+use crate::shell::writer::{Parts, Writer, whole};
+use crate::tls::{self, TlsError, Trust};
 use crate::wire::payload::{Base, BaseError};
 
 /// Why the server cannot start.
@@ -44,15 +47,28 @@ pub enum StartError {
     /// The HTTP client for messages cannot be made.
     #[error("messages cannot be sent")]
     Courier(#[from] reqwest::Error),
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system refused a thread or a socket.
     #[error("the system refused")]
     System(#[from] std::io::Error),
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 /// A running server.
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Knows who calls.
+    pub door: Arc<Door>,
+    tls: Option<(tls::Files, watch::Sender<Arc<ServerConfig>>)>,
     stop: watch::Sender<bool>,
     writer: Writer,
     http: JoinHandle<()>,
@@ -64,10 +80,22 @@ impl Server {
     /// # Errors
     /// See [`StartError`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Server, StartError> {
-        let listener = listen::bind(config.listen).await?;
+        let door = Arc::new(match config.tokens {
+            Some(file) => Door::guarded(file, config.rate)?,
+            None => Door::open(),
+        });
+        let (tls, shown) = match config.tls {
+            Some(files) => {
+                let (sender, shown) = watch::channel(tls::server(&files)?);
+                (Some((files, sender)), Some(shown))
+            }
+            None => (None, None),
+        };
+        let listener = listen::bind_anywhere(config.listen).await?;
         let address = listener.local_addr()?;
-        let base = Base::new(&config.public_url.unwrap_or(format!("http://{address}")))?;
-        let courier = Courier::new(base.clone(), config.receivers.clone())?;
+        let scheme = scheme(tls.is_some());
+        let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
+        let courier = Courier::new(base.clone(), config.receivers.clone(), tls::client(&Trust::Nobody)?)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::default());
         let (journal, opened) = SledJournal::open(&config.data_dir)?;
         let damaged = opened.damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
@@ -97,6 +125,7 @@ impl Server {
             catalogue: sandbox.catalogue,
             attacher: sandbox.attacher,
             defaults: config.terms,
+            door: door.clone(),
             receivers: config.receivers,
             history,
             stop: stopped.clone(),
@@ -104,8 +133,31 @@ impl Server {
             readers,
             attaching,
         };
-        let http = tokio::spawn(listen::serve(listener, router(Arc::new(api)), stopped));
-        Ok(Server { address, stop, writer, http })
+        let http = tokio::spawn(listen::serve(listener, router(Arc::new(api)), shown, stopped));
+        Ok(Server { address, door, tls, stop, writer, http })
+    }
+
+    /// The address as a URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}", scheme(self.tls.is_some()), self.address)
+    }
+
+    /// Reads the tokens and the certificate again. What cannot be used is told, and what was before stays in force;
+    /// connections that are open stay as they are.
+    pub fn reload(&self) {
+        match self.door.reload() {
+            Ok(_) if self.door.is_open() => {}
+            Ok(count) => tracing::info!(count, "tokens read again"),
+            Err(error) => tracing::error!(why = whole(&error), "the tokens from before stay in force"),
+        }
+        let Some((files, sender)) = &self.tls else { return };
+        match tls::server(files) {
+            Ok(config) => {
+                sender.send_replace(config);
+                tracing::info!("certificate read again");
+            }
+            Err(error) => tracing::error!(why = whole(&error), "the certificate from before stays in force"),
+        }
     }
 
     /// Stops the server: no further request is taken, those under way are answered, and the journal is closed.

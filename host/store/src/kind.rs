@@ -108,6 +108,7 @@ forms! {
     Body::TemplateSaved { .. } => "template_saved" v 1,
     Body::TemplateRemoved { .. } => "template_removed" v 1,
     Body::QuarantineCleared { .. } => "quarantine_cleared" v 1,
+    Body::Commanded { .. } => "commanded" v 1,
     Body::Opened { .. } => "opened" v 1,
     Body::HostJoined { .. } => "host_joined" v 1,
     Body::ProjectJoined { .. } => "project_joined" v 1,

@@ -93,8 +93,26 @@ impl Reader {
         from_seq: u64,
         limit: usize,
     ) -> Result<Vec<Record>, ReadError> {
+        self.stream(Some(session), from_seq, limit)
+    }
+
+    /// The records of the installation, which belong to no session, from a number on, in order; at most `limit` and at
+    /// most [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// As [`Reader::records_of`].
+    pub fn records_of_none(&self, from_seq: u64, limit: usize) -> Result<Vec<Record>, ReadError> {
+        self.stream(None, from_seq, limit)
+    }
+
+    fn stream(
+        &self,
+        session: Option<&SessionId>,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, ReadError> {
         let (limit, last) = (limit.min(MAX_PAGE), self.last_seq());
-        let numbers = self.shared.database.stream(Some(session), from_seq, limit)?;
+        let numbers = self.shared.database.stream(session, from_seq, limit)?;
         let known = numbers.into_iter().take_while(|seq| *seq <= last);
         known.map(|seq| self.record(seq)).collect()
     }

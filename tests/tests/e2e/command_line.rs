@@ -29,7 +29,7 @@ fn failures_have_their_exit_codes_and_hints() {
     check(&["session", "list", "--url", "http://127.0.0.1:9"], 3, "hint: start it with `fenix serve`");
     check(&["session", "list", "--url", "ftp://x"], 2, "must begin with http://");
     check(&["cloud", "show", "--cloud", "127.0.0.1:9"], 3, "hint: start it with `fenix cloud sim`");
-    check(&["serve", "--listen", "0.0.0.0:0"], 2, "no authentication");
+    check(&["serve", "--listen", "0.0.0.0:0"], 2, "without `tokens`");
     check(&["serve", "--config", "/nowhere/fenix.toml"], 2, "cannot read /nowhere/fenix.toml");
     check(&["serve", "--config", &file("a.toml", "listne = 1")], 2, "unknown field `listne`");
     check(

@@ -27,14 +27,20 @@ impl Reply {
 
 /// Makes one call. `url` is a whole one; `body` goes out as it is.
 pub(crate) fn call(method: &str, url: &str, body: &[u8]) -> Reply {
+    call_as(None, method, url, body)
+}
+
+/// The same with a token.
+pub(crate) fn call_as(token: Option<&str>, method: &str, url: &str, body: &[u8]) -> Reply {
     let rest = url.strip_prefix("http://").unwrap();
     let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let path = if path.is_empty() { "/" } else { path };
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
+    let token = token.map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Accept: application/json\r\nContent-Length: {}\r\n\r\n",
+         Accept: application/json\r\n{token}Content-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

@@ -13,6 +13,7 @@ mod process;
 mod rig;
 
 mod administration;
+mod auth;
 mod bad_input;
 mod calls;
 mod command_line;

@@ -54,6 +54,12 @@ impl Process {
         }
     }
 
+    /// Sends it a signal by its name, like `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     /// Ends it as a loss of power would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

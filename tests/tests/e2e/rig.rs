@@ -95,6 +95,11 @@ impl Rig {
         self.start_server(&address);
     }
 
+    /// The server's process.
+    pub(crate) fn server(&self) -> &Process {
+        self.server.as_ref().unwrap()
+    }
+
     /// Starts a manager process.
     pub(crate) fn manager(&self, more: &[&str]) -> Process {
         let base = ["vnfm", "--project", PROJECT, "--url", &self.url, "--cloud", &self.cloud.address];

@@ -1,11 +1,14 @@
 //! What administrators ask for, and what they are answered.
 
 use fenix_core::ask::AskKind;
+use fenix_core::caller::{Caller, Deed, Role};
 use fenix_core::decision::Decision;
 use fenix_core::id::SessionId;
+use fenix_core::record::Body;
 use fenix_core::session::{Condition, HostStage, Phase};
 use fenix_core::view::Trigger;
 use fenix_engine::command::{Answer, Command, CommandError};
+use fenix_engine::event::{Event, Ticket};
 use fenix_engine::ports::{ActionError, WorkflowError};
 
 use crate::harness::{World, ack, ask, nack, plan, secs, subscription, verdict};
@@ -229,4 +232,28 @@ fn a_deleted_session_keeps_its_hosts_only_while_it_has_to() {
     settle(&mut world);
     assert!(world.is_removed());
     assert_eq!(world.service("a"), fenix_core::inventory::Service::Enabled);
+}
+
+#[test]
+fn who_had_what_done_is_noted_and_nothing_of_what_changed_nothing() {
+    let mut world = World::opened();
+    let alice = || Caller { name: "alice".into(), role: Role::Administrator, from: None };
+    let mut check = |by: Option<Caller>, command: Command, noted: bool| {
+        let before = world.journal.records.len();
+        world.event(Event::Command(Ticket(before as u64), by, command));
+        let new = &world.journal.records[before..];
+        let deeds: Vec<&Deed> = new
+            .iter()
+            .filter_map(
+                |record| if let Body::Commanded { did, .. } = &record.body { Some(did) } else { None },
+            )
+            .collect();
+        assert_eq!(deeds.len(), usize::from(noted));
+        deeds.first().map(|did| (did.command.clone(), did.session.clone()))
+    };
+    let pause = || Command::Pause { session: "s".into() };
+    assert_eq!(check(Some(alice()), pause(), true), Some(("pause".into(), Some("s".into()))));
+    check(Some(alice()), pause(), false);
+    check(Some(alice()), Command::Pause { session: "none".into() }, false);
+    check(None, Command::Continue { session: "s".into() }, false);
 }

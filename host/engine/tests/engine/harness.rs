@@ -195,7 +195,7 @@ impl World {
 
     pub(crate) fn command(&mut self, command: Command) -> Result<Answer, CommandError> {
         let before = self.answers.len();
-        self.event(Event::Command(Ticket(before as u64), command));
+        self.event(Event::Command(Ticket(before as u64), None, command));
         self.answers.get(before).cloned().unwrap()
     }
 

@@ -1,5 +1,6 @@
 //! What comes in with a call: its body as a JSON object within limits, and the ids in its path.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -81,6 +82,11 @@ fn malformed(error: &serde_json::Error) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, message)
 }
 
+/// A path whose parts are no text.
+pub(super) fn unreadable(why: &impl Display) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, format!("the path cannot be read: {why}"))
+}
+
 /// The ids in a call's path; refused as JSON where axum would answer plain text.
 #[derive(Debug)]
 pub struct Ids<T>(pub T);
@@ -89,9 +95,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let refuse = |rejection: PathRejection| {
-            ApiError::new(StatusCode::BAD_REQUEST, format!("the path cannot be read: {rejection}"))
-        };
+        let refuse = |rejection: PathRejection| unreadable(&rejection);
         Path::from_request_parts(parts, state).await.map(|Path(ids)| Ids(ids)).map_err(refuse)
     }
 }

@@ -6,11 +6,13 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use fenix_core::constraint::{Constrained, Constraint};
-use fenix_core::id::{GroupId, InstanceId};
+use fenix_core::id::{GroupId, InstanceId, ProjectId};
+use fenix_core::state::State as Known;
 use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::access::By;
 use super::body::{Ids, object};
 use super::error::ApiError;
 use crate::wire::constraint;
@@ -21,17 +23,28 @@ type Reply = Result<Json<Value>, ApiError>;
 const MAX_CONSTRAINTS: usize = 200_000;
 
 /// `PUT /v1/instance/{instance}`
-pub(super) async fn put_instance(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
-    state(&api, &id, body, constraint::instance).await
+pub(super) async fn put_instance(
+    State(api): State<Arc<Api>>,
+    by: By,
+    Ids(id): Ids<String>,
+    body: Body,
+) -> Reply {
+    state(&api, by, &id, body, constraint::instance).await
 }
 
 /// `PUT /v1/instance_group/{group}`
-pub(super) async fn put_group(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
-    state(&api, &id, body, constraint::group).await
+pub(super) async fn put_group(
+    State(api): State<Arc<Api>>,
+    by: By,
+    Ids(id): Ids<String>,
+    body: Body,
+) -> Reply {
+    state(&api, by, &id, body, constraint::group).await
 }
 
 async fn state(
     api: &Api,
+    by: By,
     id: &str,
     body: Body,
     read: fn(&str, &Map<String, Value>) -> Result<Constraint, String>,
@@ -39,27 +52,34 @@ async fn state(
     let body = object(body).await?;
     let constraint = read(id, &body).map_err(ApiError::invalid)?;
     let known = api.desk.state();
+    by.may_touch(constraint.project())?;
+    for owner in owners(&known, &constraint.about()) {
+        by.may_touch(owner)?;
+    }
     if known.constraints.len() >= MAX_CONSTRAINTS && known.constraints.get(&constraint.about()).is_none() {
         let message = format!("there are {MAX_CONSTRAINTS} constraints, which is the most");
         return Err(ApiError::invalid(message).hint("delete those of instances that are gone"));
     }
     let shown = constraint::view(&constraint);
-    api.desk.command(Command::Constrain { constraint }).await?;
+    api.desk.command(Some(by.0), Command::Constrain { constraint }).await?;
     Ok(Json(shown))
 }
 
 /// `GET /v1/instance/{instance}`
-pub(super) async fn get_instance(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    show(&api, &id, &Constrained::Instance(InstanceId::from(&id)))
+pub(super) async fn get_instance(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
+    show(&api, &by, &id, &Constrained::Instance(InstanceId::from(&id)))
 }
 
 /// `GET /v1/instance_group/{group}`
-pub(super) async fn get_group(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    show(&api, &id, &Constrained::Group(GroupId::from(&id)))
+pub(super) async fn get_group(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
+    show(&api, &by, &id, &Constrained::Group(GroupId::from(&id)))
 }
 
-fn show(api: &Api, id: &str, about: &Constrained) -> Reply {
+fn show(api: &Api, by: &By, id: &str, about: &Constrained) -> Reply {
     let state = api.desk.state();
+    for owner in owners(&state, about) {
+        by.may_see(owner)?;
+    }
     let found = state.constraints.get(about).map(|constraint| Json(constraint::view(constraint)));
     found.ok_or_else(|| {
         let shown: String = id.chars().take(64).collect();
@@ -67,18 +87,31 @@ fn show(api: &Api, id: &str, about: &Constrained) -> Reply {
     })
 }
 
+/// The projects to which it belongs: who stated something about it, and whose it is in the cloud.
+fn owners<'a>(state: &'a Known, about: &Constrained) -> impl Iterator<Item = &'a ProjectId> {
+    let stated = state.constraints.get(about).map(Constraint::project);
+    let seen = match about {
+        Constrained::Instance(id) => state.inventory.instance(id).map(|instance| &instance.project),
+        Constrained::Group(id) => state.inventory.group(id).map(|group| &group.project),
+    };
+    stated.into_iter().chain(seen)
+}
+
 /// `DELETE /v1/instance/{instance}`
-pub(super) async fn delete_instance(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    take_back(&api, Constrained::Instance(InstanceId::from(id))).await
+pub(super) async fn delete_instance(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
+    take_back(&api, by, Constrained::Instance(InstanceId::from(id))).await
 }
 
 /// `DELETE /v1/instance_group/{group}`
-pub(super) async fn delete_group(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    take_back(&api, Constrained::Group(GroupId::from(id))).await
+pub(super) async fn delete_group(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
+    take_back(&api, by, Constrained::Group(GroupId::from(id))).await
 }
 
 /// What was never stated is taken back as well as what was: clients send these calls in any order.
-async fn take_back(api: &Api, about: Constrained) -> Reply {
-    api.desk.command(Command::Unconstrain { about }).await?;
+async fn take_back(api: &Api, by: By, about: Constrained) -> Reply {
+    for owner in owners(&api.desk.state(), &about) {
+        by.may_touch(owner)?;
+    }
+    api.desk.command(Some(by.0), Command::Unconstrain { about }).await?;
     Ok(Json(json!({})))
 }

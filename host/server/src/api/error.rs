@@ -1,7 +1,7 @@
 //! What a caller is told when a call fails: JSON that names the thing.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fenix_engine::command::CommandError;
 use serde_json::json;
@@ -19,6 +19,8 @@ pub struct ApiError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Seconds after which another attempt makes sense, if that is known.
+    pub wait: Option<u64>,
 }
 
 /// The status that the earlier Fenix gives for too many sessions; it is no registered one.
@@ -29,7 +31,7 @@ fn too_many_sessions() -> StatusCode {
 impl ApiError {
     /// An error without a hint.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), hint: None }
+        Self { status, message: message.into(), hint: None, wait: None }
     }
 
     /// A body or parameter of the right syntax and the wrong content.
@@ -57,7 +59,14 @@ impl IntoResponse for ApiError {
             error["hint"] = json!(hint);
         }
         let body = json!({ "error": error, "status": self.status.as_u16(), "message": self.message });
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(wait) = self.wait {
+            response.headers_mut().insert(header::RETRY_AFTER, wait.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 
@@ -79,7 +88,7 @@ impl From<Refused> for ApiError {
             Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
             None => (refused.to_string(), None),
         };
-        Self { status, message, hint }
+        Self { hint, ..Self::new(status, message) }
     }
 }
 

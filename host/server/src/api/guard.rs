@@ -1,8 +1,9 @@
-//! Keeps web pages away: there is no authentication yet, and a browser on this machine reaches loopback too.
+//! Keeps web pages of others away: without tokens everybody on this machine is an administrator, and a browser on it
+//! reaches loopback too.
 //!
 //! A page can send a request to any address without asking, and, by having its own name resolve to 127.0.0.1, even
 //! read the answer. Both show: browsers say where a request comes from (`Origin`) and which name they asked for
-//! (`Host`). No known client of Fenix sends `Origin`, and all use an address of this machine or the public one.
+//! (`Host`, which matters only without tokens: no page has one). No known client of Fenix sends `Origin`, and all use an address of this machine or the public one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,11 +23,11 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    allow(&api.base, request.headers())?;
+    allow(&api.base, api.door.is_open(), request.headers())?;
     Ok(next.run(request).await)
 }
 
-fn allow(base: &Base, headers: &HeaderMap) -> Result<(), ApiError> {
+fn allow(base: &Base, open: bool, headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("(no text)"));
     // Our own page may have been opened under any name of ours; which names those are is checked below.
     let from_itself = |origin: &str| {
@@ -41,7 +42,7 @@ fn allow(base: &Base, headers: &HeaderMap) -> Result<(), ApiError> {
         return Err(ApiError::new(StatusCode::FORBIDDEN, message));
     }
     match text(header::HOST) {
-        Some(host) if !is_ours(base, host) => {
+        Some(host) if open && !is_ours(base, host) => {
             let message = format!("this server is not called {}", shown(host));
             let hint = "use 127.0.0.1, or set `public_url` to the name that others use";
             Err(ApiError::new(StatusCode::FORBIDDEN, message).hint(hint))
@@ -81,7 +82,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(header::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        assert_eq!(allow(&base, &map).is_ok(), allowed, "{headers:?}");
+        assert_eq!(allow(&base, true, &map).is_ok(), allowed, "{headers:?}");
     }
 
     #[test]

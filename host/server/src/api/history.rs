@@ -41,6 +41,21 @@ impl History {
         History { reader, places: Arc::new(Semaphore::new(MAX_READERS)) }
     }
 
+    /// Reads the journal, when it is its turn.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let _place = self.places.acquire().await;
+        let reader = self.reader.clone();
+        let failed = |why: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, why);
+        let reading = tokio::task::spawn_blocking(move || read(&reader)).await;
+        reading.map_err(|fault| failed(fault.to_string()))?.map_err(|error| failed(whole(&error)))
+    }
+
     /// True if there is, or was, a session of that id.
     pub(super) async fn knows(&self, id: &SessionId) -> bool {
         let (reader, id) = (self.reader.clone(), id.clone());
@@ -65,8 +80,9 @@ pub(super) async fn decisions(
 ) -> Result<Json<Value>, ApiError> {
     let Query(wanted) = wanted.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let session = SessionId::from(&id);
-    let lines =
-        read(api.history.clone(), session.clone(), wanted.from).await?.ok_or_else(|| no_session(&id))?;
+    let known = session.clone();
+    let lines = api.history.read(move |reader| lines(reader, &known, wanted.from)).await?;
+    let lines = lines.ok_or_else(|| no_session(&id))?;
     let state = api.desk.state();
     let mut reply = json!({
         "session_id": id,
@@ -75,14 +91,6 @@ pub(super) async fn decisions(
     });
     views::add_wishes(&mut reply, state.session(&session));
     Ok(Json(reply))
-}
-
-async fn read(history: History, id: SessionId, from: u64) -> Result<Option<Vec<Line>>, ApiError> {
-    let _place = history.places.acquire_owned().await;
-    let reading = tokio::task::spawn_blocking(move || lines(&history.reader, &id, from));
-    let failed = |why: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, why);
-    let lines = reading.await.map_err(|fault| failed(fault.to_string()))?;
-    lines.map_err(|error| failed(whole(&error)))
 }
 
 /// The lines of a session after a number, [`MAX_LINES`] at most; `None` if there never was such a session.

@@ -14,6 +14,7 @@ use fenix_engine::command::Command;
 use serde_json::{Value, json};
 
 use super::Api;
+use super::access::By;
 use super::body::Ids;
 use super::error::ApiError;
 use super::views::{instance_state, kind};
@@ -45,9 +46,9 @@ fn find<'a>(state: &'a Known, id: &str) -> Result<&'a Host, ApiError> {
 }
 
 /// `DELETE /v1/hosts/{host}/quarantine`: somebody has put the host right.
-pub(super) async fn clear(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+pub(super) async fn clear(State(api): State<Arc<Api>>, By(by): By, Ids(id): Ids<String>) -> Reply {
     find(&api.desk.state(), &id)?;
-    api.desk.command(Command::ClearQuarantine { host: HostId::from(&id) }).await?;
+    api.desk.command(Some(by), Command::ClearQuarantine { host: HostId::from(&id) }).await?;
     let state = api.desk.state();
     find(&state, &id).map(|host| Json(row(&state, host)))
 }

@@ -6,11 +6,13 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use fenix_core::blocker;
+use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
 use fenix_core::session::Session;
 use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
 
+use super::access::By;
 use super::body::{Ids, object, optional_object};
 use super::error::ApiError;
 use super::{Api, views};
@@ -31,17 +33,17 @@ pub(super) fn no_session(id: &str) -> ApiError {
 }
 
 /// `POST /v1/maintenance`
-pub(super) async fn start(State(api): State<Arc<Api>>, body: Body) -> Reply {
+pub(super) async fn start(State(api): State<Arc<Api>>, By(by): By, body: Body) -> Reply {
     let body = object(body).await?;
-    begin(&api, &body).await
+    begin(&api, by, &body).await
 }
 
 /// Starts a session.
-pub(super) async fn begin(api: &Api, body: &Map<String, Value>) -> Reply {
+pub(super) async fn begin(api: &Api, by: Caller, body: &Map<String, Value>) -> Reply {
     let wanted = wire::session::read(body, &api.catalogue(), &api.defaults)?;
     let id = SessionId::from(uuid::Uuid::new_v4().to_string());
     let command = Command::Open { id: id.clone(), plan: Box::new(wanted.plan), hosts: wanted.hosts };
-    api.desk.command(command).await?;
+    api.desk.command(Some(by), command).await?;
     let mut reply = json!({ "session_id": id.as_str() });
     if !wanted.warnings.is_empty() {
         reply["warnings"] = json!(wanted.warnings);
@@ -78,14 +80,19 @@ pub(super) async fn blockers(State(api): State<Arc<Api>>, Ids(id): Ids<String>) 
 }
 
 /// `PUT /v1/maintenance/{session}`: let it go on, or with `"condition": "paused"` hold it.
-pub(super) async fn change(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
+pub(super) async fn change(
+    State(api): State<Arc<Api>>,
+    By(by): By,
+    Ids(id): Ids<String>,
+    body: Body,
+) -> Reply {
     let body = optional_object(body).await?.unwrap_or_default();
     let session = SessionId::from(&id);
     let command = match wanted_condition(&body)? {
         Wanted::Running => Command::Continue { session: session.clone() },
         Wanted::Paused => Command::Pause { session: session.clone() },
     };
-    api.desk.command(command).await?;
+    api.desk.command(Some(by), command).await?;
     Ok(Json(json!({ "session_id": id, "maintenance": api.base.session(&session) })))
 }
 
@@ -107,7 +114,7 @@ fn wanted_condition(body: &Map<String, Value>) -> Result<Wanted, ApiError> {
 }
 
 /// `DELETE /v1/maintenance/{session}`: answers at once; the session is listed as closing until it is safe.
-pub(super) async fn delete(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    api.desk.command(Command::Delete { session: SessionId::from(id) }).await?;
+pub(super) async fn delete(State(api): State<Arc<Api>>, By(by): By, Ids(id): Ids<String>) -> Reply {
+    api.desk.command(Some(by), Command::Delete { session: SessionId::from(id) }).await?;
     Ok(Json(json!({})))
 }

@@ -12,6 +12,7 @@ use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
 use tokio::sync::{Semaphore, watch as watch_channel};
 
+use crate::auth::Door;
 use crate::plugins::Catalogue;
 use crate::receivers::Receivers;
 use crate::sandbox::Attacher;
@@ -19,6 +20,8 @@ use crate::shell::desk::Desk;
 use crate::shell::feed::Feed;
 use crate::wire::payload::Base;
 
+pub mod access;
+mod audit;
 pub mod body;
 mod constraint;
 pub mod error;
@@ -55,6 +58,8 @@ pub struct Api {
     pub feed: Feed,
     /// The terms of a session that says nothing about them.
     pub defaults: Terms,
+    /// Knows who calls.
+    pub door: Arc<Door>,
     /// Where messages may be sent.
     pub receivers: Receivers,
     /// Where whole histories are read.
@@ -85,8 +90,9 @@ impl Api {
 pub fn router(api: Arc<Api>) -> Router {
     let mut router = crate::page::routes();
     for call in &CALLS {
-        let route = call.route;
-        router = router.route(&format!("{}/", call.path), route()).route(call.path, route());
+        let admit = from_fn_with_state((api.clone(), call.access), access::admit);
+        let route = (call.route)().route_layer(admit);
+        router = router.route(&format!("{}/", call.path), route.clone()).route(call.path, route);
     }
     router
         .fallback(not_there)

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use fenix_core::caller::Role;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::access::By;
 use super::table::{CALLS, Call};
 
 /// What bodies and answers look like, by name: JSON Schema.
@@ -23,12 +25,20 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Json<Value> {
 }
 
 /// `GET /v1`
-pub(super) async fn index(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn index(State(api): State<Arc<Api>>, By(by): By) -> Json<Value> {
+    let project = match &by.role {
+        Role::Project(project) => Some(project.as_str()),
+        Role::Administrator | Role::Reader => None,
+    };
     let base = api.base.as_str();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "maintenance": format!("{base}/v1/maintenance"),
         "openapi": format!("{base}/openapi.json"),
+        "name": by.name,
+        "role": by.role.word(),
+        "project_id": project,
+        "open": api.door.is_open(),
     }))
 }
 
@@ -48,7 +58,13 @@ fn description(base: &str) -> Value {
         },
         "servers": [{ "url": base }],
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "token": { "type": "apiKey", "in": "header", "name": "X-Auth-Token" },
+            },
+        },
     })
 }
 
@@ -64,6 +80,10 @@ fn operation(call: &Call) -> Value {
         "parameters": parameters(call),
         "responses": responses,
     });
+    if let Some(roles) = call.access.roles(call.method) {
+        operation["security"] = json!([{ "bearer": [] }, { "token": [] }]);
+        operation["description"] = json!(format!("For: {}.", roles.join(", ")));
+    }
     if let Some(body) = call.body {
         let name = body.trim_end_matches('?');
         let mut request = content("", name);
@@ -106,11 +126,13 @@ fn parameters(call: &Call) -> Vec<Value> {
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "The call cannot be read",
-        403 => "Calls from other sites' web pages are not taken",
+        401 => "There is no token with it, or none that is known",
+        403 => "The token's holder may not do that, or the call comes from another site's web page",
         404 => "It is not there",
         408 => "The body came too slowly",
         409 => "That makes no sense in this state",
         413 => "The body is too large",
+        429 => "Too many calls with this token; the answer's Retry-After tells how long to wait",
         422 => "Something in the body is wrong, or in the path",
         503 => "The server cannot do that now",
         509 => "There are too many sessions",

@@ -17,6 +17,7 @@ use fenix_wasm::limits;
 use serde_json::{Value, json};
 
 use super::Api;
+use super::access::By;
 use super::body::{Ids, bytes};
 use super::error::ApiError;
 use crate::plugins::Origin;
@@ -113,7 +114,7 @@ fn unknown(name: &str) -> ApiError {
 }
 
 /// `POST /v1/plugins`: the body is the component.
-pub(super) async fn attach(State(api): State<Arc<Api>>, body: Body) -> Reply {
+pub(super) async fn attach(State(api): State<Arc<Api>>, By(by): By, body: Body) -> Reply {
     let _place = api.attaching.clone().acquire_owned().await;
     let component = bytes(body, limits::COMPONENT_BYTES, ARRIVES_WITHIN).await?;
     let attacher = api.attacher.clone();
@@ -132,19 +133,19 @@ pub(super) async fn attach(State(api): State<Arc<Api>>, body: Body) -> Reply {
         let message = format!("{MAX_ATTACHED} plug-ins are attached, which is the most");
         return Err(ApiError::invalid(message).hint("detach one first"));
     }
-    api.desk.command(Command::AttachPlugin { plugin }).await?;
+    api.desk.command(Some(by), Command::AttachPlugin { plugin }).await?;
     let all = all(&api, &api.desk.state());
     all.get(&info.digest).map(|known| Json(view(&api, known))).ok_or_else(|| unknown(&info.name))
 }
 
 /// `DELETE /v1/plugins/{name}`: new sessions do not get it any more; those that have it go on with it.
-pub(super) async fn detach(State(api): State<Arc<Api>>, Ids(name): Ids<String>) -> Reply {
+pub(super) async fn detach(State(api): State<Arc<Api>>, By(by): By, Ids(name): Ids<String>) -> Reply {
     let attached = api.desk.state().plugins.contains_key(&name);
     if !attached && api.catalogue.all().any(|(_, pin)| pin.name == name) {
         let message = format!("plug-in {name} was not attached while the server ran");
         let hint = "it comes with Fenix, or lies in the server's `plugin_dir`: take it out there";
         return Err(ApiError::new(StatusCode::CONFLICT, message).hint(hint));
     }
-    api.desk.command(Command::DetachPlugin { name }).await?;
+    api.desk.command(Some(by), Command::DetachPlugin { name }).await?;
     Ok(Json(json!({})))
 }

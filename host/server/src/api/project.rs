@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use fenix_core::caller::Caller;
 use fenix_core::id::{AskId, InstanceId, ProjectId, SessionId};
 use fenix_core::inventory::Inventory;
 use fenix_core::session::Session;
@@ -13,6 +14,7 @@ use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::access::By;
 use super::body::{Ids, object};
 use super::error::ApiError;
 use super::maintenance::find;
@@ -73,24 +75,27 @@ pub(super) async fn instance(
 /// `PUT /v1/maintenance/{session}/{project}`
 pub(super) async fn reply(
     State(api): State<Arc<Api>>,
+    By(by): By,
     Ids((session, project)): Ids<(String, String)>,
     body: Body,
 ) -> Reply {
-    take_reply(&api, &session, &project, None, body).await
+    take_reply(&api, by, &session, &project, None, body).await
 }
 
 /// `PUT /v1/maintenance/{session}/{project}/{instance}`
 pub(super) async fn reply_for_instance(
     State(api): State<Arc<Api>>,
+    By(by): By,
     Ids((session, project, instance)): Ids<(String, String, String)>,
     body: Body,
 ) -> Reply {
-    take_reply(&api, &session, &project, Some(InstanceId::from(instance)), body).await
+    take_reply(&api, by, &session, &project, Some(InstanceId::from(instance)), body).await
 }
 
 /// Hands an answer to the engine and echoes it, as the earlier Fenix did.
 async fn take_reply(
     api: &Api,
+    by: Caller,
     session: &str,
     project: &str,
     instance: Option<InstanceId>,
@@ -107,7 +112,7 @@ async fn take_reply(
                 None => Command::Reply { session, project, instance, reply },
                 Some(ask) => Command::ReplyTo { session, project, instance, ask, reply },
             };
-            api.desk.command(command).await.map(drop).map_err(ApiError::from)
+            api.desk.command(Some(by), command).await.map(drop).map_err(ApiError::from)
         }
     };
     if let Err(error) = taken {

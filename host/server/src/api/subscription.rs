@@ -12,6 +12,7 @@ use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::access::By;
 use super::body::{Ids, object};
 use super::error::ApiError;
 use crate::receivers::Receivers;
@@ -36,26 +37,30 @@ const MAX_SECRET: usize = 256;
 const RESERVED: [&str; 4] = ["detail", "decisions", "blockers", "events"];
 
 /// `PUT /v1/subscriptions/{id}`
-pub(super) async fn put(State(api): State<Arc<Api>>, Ids(id): Ids<String>, body: Body) -> Reply {
-    subscribe(&api, &id, body).await
+pub(super) async fn put(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>, body: Body) -> Reply {
+    subscribe(&api, by, &id, body).await
 }
 
 /// `POST /v1/subscriptions`
-pub(super) async fn post(State(api): State<Arc<Api>>, body: Body) -> Reply {
-    subscribe(&api, &uuid::Uuid::new_v4().to_string(), body).await
+pub(super) async fn post(State(api): State<Arc<Api>>, by: By, body: Body) -> Reply {
+    subscribe(&api, by, &uuid::Uuid::new_v4().to_string(), body).await
 }
 
-async fn subscribe(api: &Api, id: &str, body: Body) -> Reply {
+async fn subscribe(api: &Api, by: By, id: &str, body: Body) -> Reply {
     let body = object(body).await?;
     let subscription = read(&api.receivers, id, &body).map_err(ApiError::invalid)?;
+    by.may_touch(&subscription.project)?;
     let state = api.desk.state();
+    if let Some(known) = state.subscriptions.get(&subscription.id) {
+        by.may_touch(&known.project)?;
+    }
     if state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains_key(&subscription.id) {
         return Err(ApiError::invalid(format!(
             "there are {MAX_SUBSCRIPTIONS} subscriptions, which is the most"
         ))
         .hint("delete those of managers that are gone"));
     }
-    api.desk.command(Command::Subscribe { subscription: subscription.clone() }).await?;
+    api.desk.command(Some(by.0), Command::Subscribe { subscription: subscription.clone() }).await?;
     Ok(Json(view(&api.desk.state(), &subscription)))
 }
 
@@ -134,23 +139,34 @@ fn view(state: &Known, subscription: &Subscription) -> Value {
 }
 
 /// `GET /v1/subscriptions`
-pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn list(State(api): State<Arc<Api>>, by: By) -> Json<Value> {
     let state = api.desk.state();
-    let all: Vec<Value> = state.subscriptions.values().map(|order| view(&state, order)).collect();
+    let all: Vec<Value> = state
+        .subscriptions
+        .values()
+        .filter(|order| by.may_see(&order.project).is_ok())
+        .map(|order| view(&state, order))
+        .collect();
     Json(json!({ "subscriptions": all }))
 }
 
 /// `GET /v1/subscriptions/{id}`
-pub(super) async fn get(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+pub(super) async fn get(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
     let state = api.desk.state();
-    let found = state.subscriptions.get(&SubscriptionId::from(&id)).map(|order| view(&state, order));
     let shown: String = id.chars().take(MAX_ID).collect();
-    found.map(Json).ok_or_else(|| ApiError::not_found(format!("no subscription {shown}")))
+    let unknown = || ApiError::not_found(format!("no subscription {shown}"));
+    let order = state.subscriptions.get(&SubscriptionId::from(&id)).ok_or_else(unknown)?;
+    by.may_see(&order.project)?;
+    Ok(Json(view(&state, order)))
 }
 
 /// `DELETE /v1/subscriptions/{id}`: an unknown one is gone already.
-pub(super) async fn delete(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    api.desk.command(Command::Unsubscribe { id: SubscriptionId::from(id) }).await?;
+pub(super) async fn delete(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
+    let id = SubscriptionId::from(id);
+    if let Some(known) = api.desk.state().subscriptions.get(&id) {
+        by.may_touch(&known.project)?;
+    }
+    api.desk.command(Some(by.0), Command::Unsubscribe { id }).await?;
     Ok(Json(json!({})))
 }
 

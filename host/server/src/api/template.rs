@@ -11,6 +11,7 @@ use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::access::By;
 use super::body::{Ids, object, optional_object};
 use super::error::ApiError;
 use super::maintenance::begin;
@@ -46,7 +47,12 @@ fn find(api: &Api, name: &str) -> Result<Template, ApiError> {
 }
 
 /// `PUT /v1/templates/{name}`
-pub(super) async fn put(State(api): State<Arc<Api>>, Ids(name): Ids<String>, body: Body) -> Reply {
+pub(super) async fn put(
+    State(api): State<Arc<Api>>,
+    By(by): By,
+    Ids(name): Ids<String>,
+    body: Body,
+) -> Reply {
     let body = object(body).await?;
     check_id("the template's name", &name).map_err(ApiError::invalid)?;
     let template = read(&api, name, &body)?;
@@ -56,7 +62,7 @@ pub(super) async fn put(State(api): State<Arc<Api>>, Ids(name): Ids<String>, bod
         return Err(ApiError::invalid(message).hint("delete one first"));
     }
     let shown = view(&template);
-    api.desk.command(Command::SaveTemplate { template }).await?;
+    api.desk.command(Some(by), Command::SaveTemplate { template }).await?;
     Ok(Json(shown))
 }
 
@@ -87,17 +93,22 @@ fn with_start(mut body: Map<String, Value>, start: Time) -> Map<String, Value> {
 }
 
 /// `POST /v1/templates/{name}`: starts a session; keys of the body go before the template's.
-pub(super) async fn start(State(api): State<Arc<Api>>, Ids(name): Ids<String>, body: Body) -> Reply {
+pub(super) async fn start(
+    State(api): State<Arc<Api>>,
+    By(by): By,
+    Ids(name): Ids<String>,
+    body: Body,
+) -> Reply {
     let changes = optional_object(body).await?.unwrap_or_default();
     let template = find(&api, &name)?;
     let mut session = saved(&template);
     session.extend(changes);
-    begin(&api, &with_start(session, api.clock.now())).await
+    begin(&api, by, &with_start(session, api.clock.now())).await
 }
 
 /// `DELETE /v1/templates/{name}`; one that is not there is as good as deleted.
-pub(super) async fn delete(State(api): State<Arc<Api>>, Ids(name): Ids<String>) -> Reply {
-    api.desk.command(Command::RemoveTemplate { name }).await?;
+pub(super) async fn delete(State(api): State<Arc<Api>>, By(by): By, Ids(name): Ids<String>) -> Reply {
+    api.desk.command(Some(by), Command::RemoveTemplate { name }).await?;
     Ok(Json(json!({})))
 }
 

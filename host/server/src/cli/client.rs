@@ -1,12 +1,15 @@
 //! The HTTP API from the caller's side.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::exit::{Failure, Kind};
+use crate::auth::X_AUTH_TOKEN;
+use crate::tls::{self, Trust};
 
 /// Longest wait for an answer: the server itself answers a command within 20 s, and a wait for news within 25 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
@@ -24,6 +27,55 @@ pub fn segment(name: &str) -> String {
     name.bytes().map(encode).collect()
 }
 
+/// Largest file with a token in bytes.
+const MAX_TOKEN: usize = 4096;
+
+/// Where the server is, and who calls it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct At {
+    /// Address of the server
+    #[arg(long, global = true, env = "FENIX_URL", default_value = "http://127.0.0.1:12347")]
+    pub url: String,
+    /// File with the token to call with; FENIX_TOKEN may hold the token itself
+    #[arg(long, global = true, value_name = "FILE", env = "FENIX_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// PEM file of the authorities whose certificates are believed, instead of those that the system knows
+    #[arg(long, global = true, value_name = "FILE", env = "FENIX_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl At {
+    /// A client for that server.
+    ///
+    /// # Errors
+    /// A part of it cannot be used.
+    pub fn connect(&self) -> Result<Fenix, Failure> {
+        let token = match &self.token_file {
+            Some(path) => Some(read_token(path)?),
+            None => std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
+        };
+        let trust = match &self.ca_file {
+            Some(file) => Trust::File(file.clone()),
+            None if self.url.starts_with("https:") => Trust::System,
+            None => Trust::Nobody,
+        };
+        Fenix::new(&self.url, &trust, token.as_deref())
+    }
+}
+
+/// The environment variable that may hold a token: arguments can be read by everybody on the machine.
+const TOKEN: &str = "FENIX_TOKEN";
+
+fn read_token(path: &Path) -> Result<String, Failure> {
+    let wrong = |why: String| Failure::usage(format!("{} holds no token: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() || token.len() > MAX_TOKEN || token.contains(char::is_whitespace) {
+        return Err(wrong("one word is expected".into()));
+    }
+    Ok(token.to_owned())
+}
+
 /// A Fenix server.
 #[derive(Clone, Debug)]
 pub struct Fenix {
@@ -32,18 +84,31 @@ pub struct Fenix {
 }
 
 impl Fenix {
-    /// The server at that address, like `http://127.0.0.1:12347`.
+    /// The server at that address, like `http://127.0.0.1:12347`, without a token.
     ///
     /// # Errors
     /// It is no address.
     pub fn at(url: &str) -> Result<Fenix, Failure> {
+        Fenix::new(url, &Trust::Nobody, None)
+    }
+
+    fn new(url: &str, trust: &Trust, token: Option<&str>) -> Result<Fenix, Failure> {
         let base = url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         let parsed =
             Url::parse(&base).map_err(|error| Failure::usage(format!("{url:?} is no URL: {error}")))?;
-        if parsed.scheme() != "http" {
-            return Err(Failure::usage(format!("{url:?} must begin with http://")));
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(Failure::usage(format!("{url:?} must begin with http:// or https://")));
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let wrong = |_| Failure::usage("the token holds letters that no token has");
+            let mut value = HeaderValue::try_from(token).map_err(wrong)?;
+            value.set_sensitive(true);
+            headers.insert(X_AUTH_TOKEN, value);
         }
         let client = Client::builder()
+            .default_headers(headers)
+            .tls_backend_preconfigured(tls::client(trust).map_err(|error| Failure::of(&error))?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub mod audit;
 pub mod client;
 pub mod cloud;
 pub mod exit;
@@ -15,6 +16,7 @@ pub mod serve;
 pub mod session;
 pub mod standing;
 pub mod text;
+pub mod token;
 mod watch;
 
 use exit::Failure;
@@ -57,6 +59,10 @@ enum Command {
     Template(standing::TemplateArgs),
     /// Order messages for managers and other listeners
     Subscribe(standing::SubscribeArgs),
+    /// Show who had what done
+    Audit(audit::AuditArgs),
+    /// Make tokens, with which callers say who they are
+    Token(token::TokenArgs),
     /// Run an application manager to try things out with
     Vnfm(crate::vnfm::VnfmArgs),
     /// Run the simulated cloud, or look into it
@@ -84,6 +90,8 @@ fn run(cli: Cli) -> ExitCode {
             Command::Hosts(args) => standing::hosts(args, output).await,
             Command::Template(args) => standing::template(args, output).await,
             Command::Subscribe(args) => standing::subscribe(args, output).await,
+            Command::Audit(args) => audit::run(args, output).await,
+            Command::Token(args) => token::run(args, output),
             Command::Vnfm(args) => crate::vnfm::run(args).await,
             Command::Cloud(args) => cloud::run(args, output).await,
             Command::Demo(args) => crate::demo::run(args, output).await,

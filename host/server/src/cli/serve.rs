@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::exit::{Failure, Kind};
@@ -35,15 +36,26 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = args.settings.or(file).resolve().map_err(unusable)?;
     let mut stop = stop::stop(args.stop).map_err(|error| Failure::of(&error))?;
     let server = Server::start(config).await.map_err(|error| match &error {
-        StartError::Listen(_) | StartError::Base(_) => Failure { kind: Kind::Usage, ..Failure::of(&error) },
+        StartError::Listen(_) | StartError::Base(_) | StartError::Tokens(_) | StartError::Tls(_) => {
+            Failure { kind: Kind::Usage, ..Failure::of(&error) }
+        }
         StartError::Open(_)
         | StartError::Recovery(_)
         | StartError::Sandbox(_)
         | StartError::Courier(_)
         | StartError::System(_) => Failure::of(&error),
     })?;
-    print::line(format!("ready: http://{}", server.address));
-    stop::stopped(&mut stop).await;
+    if server.door.is_open() {
+        tracing::warn!("no tokens are configured: everybody on this machine may do everything");
+    }
+    print::line(format!("ready: {}", server.url()));
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::of(&error))?;
+    loop {
+        tokio::select! {
+            () = stop::stopped(&mut stop) => break,
+            _ = hangup.recv() => server.reload(),
+        }
+    }
     tracing::info!("stopping");
     server.stop().await;
     Ok(())

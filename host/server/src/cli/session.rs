@@ -8,7 +8,7 @@ use fenix_engine::ports::Clock;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::Fenix;
+use super::client::{At, Fenix};
 use super::exit::Failure;
 use super::text::{columns, plain};
 use super::{Output, print, watch};
@@ -19,9 +19,8 @@ use crate::wire::time::spaced;
 /// `fenix session`
 #[derive(Debug, Args)]
 pub struct SessionArgs {
-    /// Address of the server
-    #[arg(long, env = "FENIX_URL", default_value = "http://127.0.0.1:12347", global = true)]
-    url: String,
+    #[command(flatten)]
+    at: At,
     #[command(subcommand)]
     what: What,
 }
@@ -93,7 +92,7 @@ struct StartArgs {
 /// # Errors
 /// The server cannot be reached, or refused; with `watch`, the session failed.
 pub async fn run(args: SessionArgs, output: Output) -> Result<(), Failure> {
-    let fenix = Fenix::at(&args.url)?;
+    let fenix = args.at.connect()?;
     match args.what {
         What::Start(start) => begin(&fenix, *start, output).await,
         What::List => list(&fenix, output).await,

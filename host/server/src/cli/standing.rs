@@ -6,18 +6,10 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::{Fenix, segment};
+use super::client::{At, segment};
 use super::exit::Failure;
 use super::session::{items, object, row, table, text};
 use super::{Output, print, watch};
-
-/// Where the server is.
-#[derive(Debug, Args)]
-struct At {
-    /// Address of the server
-    #[arg(long, global = true, env = "FENIX_URL", default_value = "http://127.0.0.1:12347")]
-    url: String,
-}
 
 /// `fenix plugin`
 #[derive(Debug, Args)]
@@ -156,7 +148,7 @@ enum SubscribeWhat {
 /// # Errors
 /// The server cannot be reached, or refused.
 pub async fn plugin(args: PluginArgs, output: Output) -> Result<(), Failure> {
-    let fenix = Fenix::at(&args.at.url)?;
+    let fenix = args.at.connect()?;
     let path = |name: &str| format!("/v1/plugins/{}", segment(name));
     match args.what {
         PluginWhat::Attach { file } => {
@@ -192,7 +184,7 @@ fn plugins(reply: &Value, output: Output) {
 /// # Errors
 /// The server cannot be reached, or refused.
 pub async fn hosts(args: HostsArgs, output: Output) -> Result<(), Failure> {
-    let fenix = Fenix::at(&args.at.url)?;
+    let fenix = args.at.connect()?;
     let path = |host: &str| format!("/v1/hosts/{}", segment(host));
     match args.what {
         HostsWhat::List => {
@@ -235,7 +227,7 @@ fn host_table<'a>(hosts: impl Iterator<Item = &'a Value>) {
 /// # Errors
 /// The server cannot be reached, or refused; with `watch`, the session failed.
 pub async fn template(args: TemplateArgs, output: Output) -> Result<(), Failure> {
-    let fenix = Fenix::at(&args.at.url)?;
+    let fenix = args.at.connect()?;
     let path = |name: &str| format!("/v1/templates/{}", segment(name));
     match args.what {
         TemplateWhat::Save { name, file, description } => {
@@ -279,7 +271,7 @@ pub async fn template(args: TemplateArgs, output: Output) -> Result<(), Failure>
 /// # Errors
 /// The server cannot be reached, or refused.
 pub async fn subscribe(args: SubscribeArgs, output: Output) -> Result<(), Failure> {
-    let fenix = Fenix::at(&args.at.url)?;
+    let fenix = args.at.connect()?;
     let path = |id: &str| format!("/v1/subscriptions/{}", segment(id));
     match args.what {
         SubscribeWhat::Add { project, to, event_type, id } => {

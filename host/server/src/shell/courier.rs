@@ -9,6 +9,7 @@ use fenix_core::message::Format;
 use fenix_engine::event::{DeliveryError, Envelope};
 use reqwest::header::{CONTENT_TYPE, HeaderName};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use rustls::ClientConfig;
 
 use crate::receivers::Receivers;
 use crate::wire::payload::{Base, message_uuid};
@@ -38,12 +39,14 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// A courier whose messages name `base` as the address to answer to, and that goes only to `receivers`.
+    /// A courier whose messages name `base` as the address to answer to, and that goes only to `receivers`, of whom it
+    /// believes those whom `tls` says.
     ///
     /// # Errors
     /// The HTTP client cannot be made.
-    pub fn new(base: Base, receivers: Receivers) -> Result<Courier, reqwest::Error> {
+    pub fn new(base: Base, receivers: Receivers, tls: ClientConfig) -> Result<Courier, reqwest::Error> {
         let client = Client::builder()
+            .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)

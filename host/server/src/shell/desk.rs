@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fenix_core::caller::Caller;
 use fenix_core::state::State;
 use fenix_engine::command::{Answer, Command, CommandError};
 use fenix_engine::event::Event;
@@ -55,8 +56,8 @@ pub enum Refused {
 /// What waits for the writer.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A command, and where its answer goes.
-    Command(Command, oneshot::Sender<Result<Answer, Refused>>),
+    /// A command, whose it is, and where its answer goes.
+    Command(Option<Caller>, Command, oneshot::Sender<Result<Answer, Refused>>),
     /// The result of an order.
     Returned(Event),
 }
@@ -109,19 +110,20 @@ impl Desk {
         self.state.clone()
     }
 
-    /// Hands a command in and waits for its answer, which comes after its records are on disk.
+    /// Hands a command in and waits for its answer, which comes after its records are on disk. What a caller had done
+    /// is noted with them.
     ///
     /// # Errors
     /// The engine refused it, or it could not be handed in or answered; only after [`Refused::Slow`] is it open
     /// whether it was done.
-    pub async fn command(&self, command: Command) -> Result<Answer, Refused> {
+    pub async fn command(&self, by: Option<Caller>, command: Command) -> Result<Answer, Refused> {
         match self.health() {
             Health::Starting | Health::Ready => {}
             Health::Broken(why) => return Err(Refused::Broken(why)),
             Health::Stopping => return Err(Refused::Stopping),
         }
         let (answer_in, answer_out) = oneshot::channel();
-        self.inbox.try_send(Input::Command(command, answer_in)).map_err(|error| match error {
+        self.inbox.try_send(Input::Command(by, command, answer_in)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Refused::Busy,
             mpsc::error::TrySendError::Closed(_) => Refused::Stopping,
         })?;

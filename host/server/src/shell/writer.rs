@@ -131,11 +131,11 @@ impl Room {
         }
         for input in inputs.drain(..) {
             let event = match input {
-                Input::Command(command, answer) => {
+                Input::Command(by, command, answer) => {
                     let ticket = Ticket(self.next_ticket);
                     self.next_ticket += 1;
                     self.tickets.insert(ticket, answer);
-                    Event::Command(ticket, command)
+                    Event::Command(ticket, by, command)
                 }
                 Input::Returned(event) => event,
             };
@@ -191,7 +191,7 @@ impl Room {
         let mut inputs = Vec::new();
         while self.wait_broken(&mut inputs) {
             for input in inputs.drain(..) {
-                if let Input::Command(_, caller) = input {
+                if let Input::Command(_, _, caller) = input {
                     drop(caller.send(Err(Refused::Broken(why.clone()))));
                 }
             }
@@ -217,7 +217,7 @@ impl Room {
             drop(caller.send(Err(refused.clone())));
         }
         while let Ok(input) = self.backroom.inbox.try_recv() {
-            if let Input::Command(_, caller) = input {
+            if let Input::Command(_, _, caller) = input {
                 drop(caller.send(Err(refused.clone())));
             }
         }
@@ -245,6 +245,7 @@ mod tests {
     use crate::shell::clock::WallClock;
     use crate::shell::courier::Courier;
     use crate::shell::hands::ActionPort;
+    use crate::tls::{self, Trust};
     use crate::wire::payload::Base;
 
     /// A cloud with nothing in it, and plug-ins that nobody calls.
@@ -277,7 +278,9 @@ mod tests {
             workflows: Arc::new(Nothing),
             clock,
         };
-        let courier = Courier::new(Base::new("http://127.0.0.1:1").unwrap(), Receivers::default()).unwrap();
+        let base = Base::new("http://127.0.0.1:1").unwrap();
+        let tls = tls::client(&Trust::Nobody).unwrap();
+        let courier = Courier::new(base, Receivers::default(), tls).unwrap();
         let runtime = Handle::current();
         let hands_runtime = runtime.clone();
         let hands =
@@ -299,13 +302,13 @@ mod tests {
     #[tokio::test]
     async fn a_command_is_answered_and_shown_once_it_is_on_disk() {
         let (writer, desk) = start(MemJournal::new());
-        assert_eq!(desk.command(subscribe("a")).await, Ok(Answer::Done));
-        assert_eq!(desk.command(subscribe("a")).await, Ok(Answer::Idle));
+        assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Done));
+        assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Idle));
         assert_eq!(desk.state().subscriptions.len(), 1);
         desk.until_health(|health| *health == Health::Ready).await;
         writer.stop().await;
         assert_eq!(desk.health(), Health::Stopping);
-        assert_eq!(desk.command(subscribe("b")).await, Err(Refused::Stopping));
+        assert_eq!(desk.command(None, subscribe("b")).await, Err(Refused::Stopping));
     }
 
     #[tokio::test]
@@ -313,9 +316,9 @@ mod tests {
         let mut journal = MemJournal::new();
         journal.fail_at(2, Failure::Stored);
         let (writer, desk) = start(journal);
-        assert_eq!(desk.command(subscribe("a")).await, Ok(Answer::Done));
+        assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Done));
         for id in ["b", "c"] {
-            let refused = desk.command(subscribe(id)).await;
+            let refused = desk.command(None, subscribe(id)).await;
             assert!(matches!(refused, Err(Refused::Broken(_))), "{refused:?}");
         }
         assert_eq!(desk.state().subscriptions.len(), 1);

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::api::body::{BODY_WITHIN, MAX_BODY, bytes};
 use crate::api::error::ApiError;
-use crate::cli::client::Fenix;
+use crate::cli::client::{At, Fenix};
 use crate::cli::exit::{Failure, Kind};
 use crate::cli::print;
 use crate::config::loopback;
@@ -95,9 +95,8 @@ pub struct VnfmArgs {
     /// Instances that it removes when it is asked to scale in
     #[arg(long, default_value_t = 2)]
     scale: usize,
-    /// Address of the server
-    #[arg(long, env = "FENIX_URL", default_value = "http://127.0.0.1:12347")]
-    url: String,
+    #[command(flatten)]
+    at: At,
     /// Address of the simulated cloud, to scale and to move by itself; without it, it only says that it did
     #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD")]
     cloud: Option<SocketAddr>,
@@ -125,7 +124,7 @@ const REGISTER_PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// It cannot listen, or cannot register.
 pub async fn run(args: VnfmArgs) -> Result<(), Failure> {
-    let fenix = Fenix::at(&args.url)?;
+    let fenix = args.at.connect()?;
     let mut stop = stop::stop(args.stop).map_err(|error| Failure::of(&error))?;
     let listener = listen::bind(args.listen).await.map_err(|error| Failure::of(&error))?;
     let address = listener.local_addr().map_err(|error| Failure::of(&error))?;
@@ -137,7 +136,7 @@ pub async fn run(args: VnfmArgs) -> Result<(), Failure> {
     };
     let desk = Desk { sender, secret: secret.clone() };
     let router = Router::new().route("/maintenance", post(take)).with_state(Arc::new(desk));
-    let serving = tokio::spawn(listen::serve(listener, router, stop.clone()));
+    let serving = tokio::spawn(listen::serve(listener, router, None, stop.clone()));
     let url = format!("http://{address}/maintenance");
     let registered = register(&fenix, &args.project, &url, secret.as_ref(), &mut stop).await?;
     if registered {

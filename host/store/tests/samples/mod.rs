@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fenix_core::ask::{Ask, AskKind, AskStatus, MoveHow, Reply};
+use fenix_core::caller::{Caller, Deed, Role};
 use fenix_core::constraint::{Constrained, Constraint, GroupConstraint, InstanceConstraint};
 use fenix_core::decision::{Decision, Planned, Waiting};
 use fenix_core::effect::{Effect, EffectKind, Outcome};
@@ -31,7 +32,7 @@ pub(crate) fn records() -> Vec<Record> {
     // What came later stands at the end, so that the numbers before it stay.
     let later = standing().into_iter().map(|body| (None, body));
     let latest = one_by_one().into_iter().map(|body| (Some(SESSION.into()), body));
-    let last = signed().into_iter().map(|body| (None, body));
+    let last = signed().into_iter().chain(commanded()).map(|body| (None, body));
     let numbered = installation.chain(session).chain(later).chain(latest).chain(last).zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
@@ -162,6 +163,14 @@ fn standing() -> Vec<Body> {
     bodies.push(Body::TemplateRemoved { name: "nightly".into() });
     bodies.push(Body::QuarantineCleared { host: "compute-1".into() });
     bodies
+}
+
+fn commanded() -> [Body; 3] {
+    [Role::Administrator, Role::Project("blue".into()), Role::Reader].map(|role| {
+        let by = Caller { name: "alice".into(), role, from: Some("192.0.2.7".into()) };
+        let about = "ACK_MAINTENANCE for project blue".into();
+        Body::Commanded { by, did: Deed { command: "reply".into(), session: Some(SESSION.into()), about } }
+    })
 }
 
 fn one_by_one() -> Vec<Body> {

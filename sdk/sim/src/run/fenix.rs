@@ -70,7 +70,7 @@ impl Run<'_> {
         let ticket = Ticket(self.tickets);
         let command = envoy.command.clone();
         self.envoys.insert(ticket, envoy);
-        self.feed(event::Event::Command(ticket, command));
+        self.feed(event::Event::Command(ticket, None, command));
     }
 
     /// Has the engine handle one event, and carries out what follows.

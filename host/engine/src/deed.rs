@@ -1,0 +1,60 @@
+//! What is noted of a command that somebody had carried out: enough to tell later who did what.
+
+use fenix_core::ask::Reply;
+use fenix_core::caller::Deed;
+use fenix_core::constraint::Constrained;
+use fenix_core::id::{InstanceId, ProjectId};
+
+use crate::command::Command;
+
+impl Command {
+    /// The command as it stands in the audit.
+    pub fn deed(&self) -> Deed {
+        let (command, session, about) = match self {
+            Command::Open { id, plan, hosts } => {
+                let hosts = if hosts.is_empty() {
+                    "every free host".to_owned()
+                } else {
+                    format!("{} hosts", hosts.len())
+                };
+                ("open", Some(id), format!("workflow {}, {hosts}", plan.workflow.name))
+            }
+            Command::Continue { session } => ("continue", Some(session), String::new()),
+            Command::Pause { session } => ("pause", Some(session), String::new()),
+            Command::Delete { session } => ("delete", Some(session), String::new()),
+            Command::Reply { session, project, instance, reply }
+            | Command::ReplyTo { session, project, instance, reply, ask: _ } => {
+                ("reply", Some(session), said(project, instance.as_ref(), reply))
+            }
+            Command::Constrain { constraint } => ("constrain", None, subject(&constraint.about())),
+            Command::Unconstrain { about } => ("unconstrain", None, subject(about)),
+            Command::AttachPlugin { plugin } => {
+                let pin = &plugin.pin;
+                ("attach-plugin", None, format!("{} {} {}", pin.name, pin.version, pin.digest))
+            }
+            Command::DetachPlugin { name } => ("detach-plugin", None, name.clone()),
+            Command::SaveTemplate { template } => ("save-template", None, template.name.clone()),
+            Command::RemoveTemplate { name } => ("remove-template", None, name.clone()),
+            Command::ClearQuarantine { host } => ("clear-quarantine", None, host.to_string()),
+            Command::Subscribe { subscription } => {
+                let (id, project, url) = (&subscription.id, &subscription.project, &subscription.url);
+                ("subscribe", None, format!("{id} of project {project} to {url}"))
+            }
+            Command::Unsubscribe { id } => ("unsubscribe", None, id.to_string()),
+        };
+        Deed { command: command.to_owned(), session: session.cloned(), about }
+    }
+}
+
+fn said(project: &ProjectId, instance: Option<&InstanceId>, reply: &Reply) -> String {
+    let word = if reply.agrees { "ACK" } else { "NACK" };
+    let of = instance.map(|id| format!(", instance {id}")).unwrap_or_default();
+    format!("{word}_{} for project {project}{of}", reply.kind.wire())
+}
+
+fn subject(about: &Constrained) -> String {
+    match about {
+        Constrained::Instance(id) => format!("instance {id}"),
+        Constrained::Group(id) => format!("group {id}"),
+    }
+}

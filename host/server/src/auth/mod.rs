@@ -1,0 +1,148 @@
+//! Who calls: the door of the HTTP API.
+//!
+//! [`Door`] turns the headers of a call into a [`Caller`], or into a [`Refusal`]. What a caller may do is not known
+//! here: the call table says it for each call.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, header};
+use fenix_core::caller::{Caller, Role};
+use fenix_core::time::Time;
+
+mod pace;
+mod tokens;
+
+use pace::Pace;
+pub use pace::Rate;
+pub use tokens::{MAX_LIFE_DAYS, Tokens, TokensError, mint};
+
+/// The header of OpenStack's clients, beside `Authorization: Bearer`.
+pub const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// The name of everybody as long as there are no tokens.
+pub const OPEN: &str = "open";
+
+/// Why a caller is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no token, or more than one.
+    NoToken,
+    /// The token is none that is known, or its time is over.
+    UnknownToken,
+    /// Too many calls; the next one is taken after that time.
+    TooFast(Duration),
+}
+
+/// The door.
+pub struct Door {
+    guard: Option<Guard>,
+}
+
+struct Guard {
+    file: PathBuf,
+    tokens: RwLock<Arc<Tokens>>,
+    /// How fast a token's holder may call.
+    calls: Pace<String>,
+    /// How fast an address may try tokens that nobody has.
+    failures: Pace<IpAddr>,
+}
+
+impl Door {
+    /// A door without a lock: everybody who reaches it is an administrator.
+    pub fn open() -> Door {
+        Door { guard: None }
+    }
+
+    /// A door for the holders of the tokens in that file, who may call at that rate.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn guarded(file: PathBuf, rate: Rate) -> Result<Door, TokensError> {
+        let tokens = RwLock::new(Arc::new(Tokens::read(&file)?));
+        let (calls, failures) = (Pace::new(rate), Pace::new(Rate::FAILURES));
+        Ok(Door { guard: Some(Guard { file, tokens, calls, failures }) })
+    }
+
+    /// True if nobody needs a token.
+    pub fn is_open(&self) -> bool {
+        self.guard.is_none()
+    }
+
+    /// Reads the file anew; tells how many tokens it has. When it cannot be used, those from before stay in force.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn reload(&self) -> Result<usize, TokensError> {
+        let Some(guard) = &self.guard else { return Ok(0) };
+        let tokens = Tokens::read(&guard.file)?;
+        let count = tokens.len();
+        *guard.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        Ok(count)
+    }
+
+    /// Who sends a call with these headers from that address.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn who(&self, headers: &HeaderMap, from: Option<IpAddr>, now: Time) -> Result<Caller, Refusal> {
+        let shown = from.map(|ip| ip.to_string());
+        let Some(guard) = &self.guard else {
+            return Ok(Caller { name: OPEN.to_owned(), role: Role::Administrator, from: shown });
+        };
+        let token = token(headers).ok_or(Refusal::NoToken)?;
+        let tokens = guard.tokens.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(holder) = tokens.holder(token, now) else {
+            if let Some(from) = from {
+                guard.failures.take(&from).map_err(Refusal::TooFast)?;
+            }
+            return Err(Refusal::UnknownToken);
+        };
+        guard.calls.take(&holder.name).map_err(Refusal::TooFast)?;
+        Ok(Caller { name: holder.name.clone(), role: holder.role.clone(), from: shown })
+    }
+}
+
+/// The one token that the headers hold; `None` if there is none, or if they differ.
+fn token(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim_ascii())
+    });
+    let plain = headers.get_all(X_AUTH_TOKEN).iter().map(|value| Some(value.as_bytes().trim_ascii()));
+    let mut found = bearer.chain(plain);
+    let first = found.next()?.filter(|token| !token.is_empty())?;
+    found.all(|other| other == Some(first)).then_some(first)
+}
+
+const BEARER: &[u8] = b"Bearer ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&str, &str)], expected: Option<&str>) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        assert_eq!(token(&map), expected.map(str::as_bytes), "{headers:?}");
+    }
+
+    #[test]
+    fn a_token_stands_in_either_header() {
+        check(&[], None);
+        check(&[("authorization", "Bearer abc")], Some("abc"));
+        check(&[("authorization", "bearer  abc ")], Some("abc"));
+        check(&[("x-auth-token", "abc")], Some("abc"));
+        check(&[("x-auth-token", "abc"), ("authorization", "Bearer abc")], Some("abc"));
+        check(&[("authorization", "Basic abc")], None);
+        check(&[("authorization", "Bear")], None);
+        check(&[("authorization", "Bearer ")], None);
+        check(&[("x-auth-token", "")], None);
+        check(&[("x-auth-token", "abc"), ("authorization", "Bearer other")], None);
+        check(&[("x-auth-token", "abc"), ("x-auth-token", "other")], None);
+    }
+}
