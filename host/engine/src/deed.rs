@@ -12,10 +12,10 @@ impl Command {
     pub fn deed(&self) -> Deed {
         let (command, session, about) = match self {
             Command::Open { id, plan, hosts } => {
-                let hosts = if hosts.is_empty() {
-                    "every free host".to_owned()
-                } else {
-                    format!("{} hosts", hosts.len())
+                let hosts = match hosts.as_slice() {
+                    [] => "every free host".to_owned(),
+                    [host] => format!("host {host}"),
+                    several => format!("{} hosts", several.len()),
                 };
                 ("open", Some(id), format!("workflow {}, {hosts}", plan.workflow.name))
             }

@@ -8,6 +8,7 @@ use fenix_cloud::sim::spec::{HostSpec, RackSpec, Span, Times};
 use fenix_core::inventory::HostKind;
 use serde_json::{Value, json};
 
+use crate::auth::Guarded;
 use crate::browser::{Browser, write};
 use crate::http::{call, call_json, get, read_head};
 use crate::rig::{PROJECT, Rig, sample_body, small_cloud};
@@ -200,63 +201,50 @@ fn whatever_comes_from_the_server_stays_text() {
     assert_eq!(browser.eval(forgotten), "refused");
 }
 
+/// Puts a token into the form that asks for one.
+fn sign_in(browser: &Browser, token: &str) {
+    browser.wait("!document.querySelector('#sign-in').hidden");
+    browser.call("Input.insertText", json!({ "text": token }));
+    browser.click("#sign-in button");
+}
+
 #[test]
 fn readers_have_no_buttons() {
-    let rig = Rig::start(&small_cloud());
-    save_template(&rig, "kernel", &sample_body(&[]));
-    rig.subscribe("http://127.0.0.1:9/");
-    rig.begin(&sample_body(&[]));
+    let guarded = Guarded::start();
+    guarded.furnish();
     let browser = Browser::start();
-    let server_says = "const real = fetch;
-        window.fetch = async (url, options) => String(url).endsWith('/v1')
-            ? new Response(JSON.stringify({ role: 'reader', open: false }))
-            : real(url, options);";
-    browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": server_says }));
-    browser.open(&rig.at("/"));
+    browser.open(&guarded.rig.at("/"));
+    sign_in(&browser, &guarded.reader);
     browser.wait(&says("#condition", "running"));
-    browser.wait(&says("#templates", "kernel"));
+    browser.wait(&says("#templates", "t"));
     browser.wait(&says("#who", "reader"));
     assert_eq!(browser.eval(&count("#templates button, #buttons button")), 0);
 }
 
 #[test]
-fn what_a_token_does_not_open_is_named_once_and_the_rest_is_shown() {
-    let rig = Rig::start(&small_cloud());
-    rig.subscribe("http://127.0.0.1:9/");
-    rig.begin(&sample_body(&[]));
+fn what_a_token_does_not_open_is_named_once() {
+    let guarded = Guarded::start();
+    guarded.furnish();
     let browser = Browser::start();
-    let server_bars = "const real = fetch;
-        window.fetch = async (url, options) => /v1.(hosts|templates|events)/.test(url)
-            ? new Response('{\"error\":{\"message\":\"not for this token\"}}', { status: 403 })
-            : real(url, options);";
-    browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": server_bars }));
-    browser.open(&rig.at("/"));
-    browser.wait(&says("#barred", "Your token does not show: hosts, templates."));
-    browser.wait(&says("#condition", "running"));
-    browser.wait(&says("#link", "looks every 10 s"));
+    browser.open(&guarded.rig.at("/"));
+    sign_in(&browser, &guarded.project);
+    browser.wait(&says("#barred", "Your token does not show: "));
+    browser.wait(&says("#who", "project"));
     assert_eq!(browser.eval("document.querySelector('#notice').hidden"), true);
 }
 
 #[test]
 fn who_has_no_token_is_asked_for_it() {
-    let rig = Rig::start(&small_cloud());
+    let guarded = Guarded::start();
     let browser = Browser::start();
-    let server_wants = "const real = fetch;
-        window.fetch = async (url, options) => options.headers['x-auth-token'] === 'secret'
-            ? real(url, options)
-            : new Response('{\"error\":{\"message\":\"no token\"}}', { status: 401 });";
-    browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": server_wants }));
-    browser.open(&rig.at("/"));
-    browser.wait("!document.querySelector('#sign-in').hidden");
-    browser.call("Input.insertText", json!({ "text": "secret" }));
-    browser.click("#sign-in button");
+    browser.open(&guarded.rig.at("/"));
+    sign_in(&browser, &guarded.administrator);
     browser.wait(&format!("{} === 5", count(".cell")));
     browser.wait("document.querySelector('#sign-in').hidden && sessionStorage.length === 1 && localStorage.length === 0");
 
     browser.click("#sign-out");
     browser.wait("!document.querySelector('#sign-in').hidden && sessionStorage.length === 0");
-    browser.call("Input.insertText", json!({ "text": "another" }));
-    browser.click("#sign-in button");
+    sign_in(&browser, "another");
     browser.wait(&says("#sign-in-why", "does not take the token"));
 }
 

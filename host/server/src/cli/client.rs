@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Url};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use super::exit::{Failure, Kind};
@@ -169,7 +169,12 @@ impl Fenix {
         }
         let message = answer["message"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned);
         let mut failure = Failure::new(Kind::Refused, message);
-        failure.hints.extend(answer["error"]["hint"].as_str().map(ToOwned::to_owned));
+        let hint = if status == StatusCode::UNAUTHORIZED {
+            Some("name a file that holds one with --token-file, or put it into FENIX_TOKEN")
+        } else {
+            answer["error"]["hint"].as_str()
+        };
+        failure.hints.extend(hint.map(ToOwned::to_owned));
         Err(failure)
     }
 
@@ -181,7 +186,13 @@ impl Fenix {
         }
         let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let root = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
-        Failure::new(Kind::Unreachable, format!("cannot reach Fenix at {base}: {root}"))
-            .hint("start it with `fenix serve`, or name another address with --url or FENIX_URL")
+        let hint = if root.contains("certificate") {
+            "name the authority whose certificates it shows with --ca-file or FENIX_CA_FILE"
+        } else if root.contains("HTTP version") {
+            "it may speak TLS: try an address that begins with https://"
+        } else {
+            "start it with `fenix serve`, or name another address with --url or FENIX_URL"
+        };
+        Failure::new(Kind::Unreachable, format!("cannot reach Fenix at {base}: {root}")).hint(hint)
     }
 }
