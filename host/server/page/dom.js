@@ -12,6 +12,33 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+const SECOND_THOUGHT = 6000; // in which the second press has to come
+
+/**
+ * A button that runs something, and cannot be pressed meanwhile. What cannot be taken back has a second label, `sure`,
+ * and runs at the second press. `spoken` is the label for those who listen, if it is another one.
+ */
+export function button({ label, spoken, run, sure, kind = "plain" }) {
+  let asked = false;
+  const ask = (now) => {
+    asked = now;
+    setText(element, now ? sure : label);
+  };
+  const press = async () => {
+    if (sure && !asked) {
+      ask(true);
+      setTimeout(ask, SECOND_THOUGHT, false);
+      return;
+    }
+    element.disabled = true;
+    await run();
+    element.disabled = false;
+    ask(false);
+  };
+  const element = el("button", { type: "button", class: kind, "aria-label": spoken, click: press }, label);
+  return element;
+}
+
 /** The element of that id. */
 export const byId = (id) => document.getElementById(id);
 

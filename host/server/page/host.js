@@ -1,12 +1,15 @@
 // One host: how it stands, what is on it, and what was said about it.
 
-import { byId, el, setText, show, syncList } from "./dom.js";
+import { button, byId, el, setText, show, syncList } from "./dom.js";
 import { WORDS } from "./grid.js";
 import { short } from "./model.js";
 import { clock, parse } from "./time.js";
 
-/** Shows a host. `host` is what the server says about it, `drawn` what the grid shows. */
-export function showHost(host, drawn, lines) {
+/**
+ * Shows a host. `host` is what the server says about it, `drawn` what the grid shows. `clear(name)` is called when
+ * somebody says that a host that was left out is right again; without it there is no button.
+ */
+export function showHost(host, drawn, lines, clear) {
   setText(byId("host-title"), host.hostname);
   const word = byId("host-word");
   setText(word, drawn ? WORDS[drawn.word][0] : "");
@@ -14,6 +17,11 @@ export function showHost(host, drawn, lines) {
   const why = host.quarantined?.why ?? (host.service === "disabled" ? host.service_reason : null);
   show(byId("host-why"), Boolean(why));
   setText(byId("host-why"), why ?? "");
+  const leftOut = clear && host.quarantined ? [host.hostname] : [];
+  const right = (name) => ({
+    element: button({ label: "It is right again", sure: "Really give it back?", run: () => clear(name) }),
+  });
+  syncList(byId("host-buttons"), leftOut, (name) => name, right);
   const make = ([name]) => {
     const value = el("dd", {});
     return { element: el("div", {}, el("dt", {}, name), value), update: ([, text]) => setText(value, text) };

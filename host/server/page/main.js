@@ -143,7 +143,7 @@ function draw() {
   show(byId("no-sessions"), sessions.length === 0);
   showTemplates(state.templates, state.mayChange ? startTemplate : null);
   show(byId("no-templates"), state.templates.length === 0);
-  showHead(detail, state.mayChange ? change : null);
+  showHead(detail, state.mayChange ? steer : null);
   show(byId("barred"), state.barred.size > 0);
   setText(byId("barred"), `Your token does not show: ${[...state.barred].sort().join(", ")}.`);
   const underWay = moves(detail);
@@ -159,7 +159,7 @@ function draw() {
   const { hostDetail } = state;
   const wasShown = !byId("host").hidden;
   show(byId("host"), Boolean(hostDetail));
-  if (hostDetail) showHost(hostDetail, grid.cells.get(hostDetail.hostname)?.host, state.lines);
+  if (hostDetail) showHost(hostDetail, grid.cells.get(hostDetail.hostname)?.host, state.lines, state.mayChange ? clear : null);
   if (hostDetail && !wasShown) byId("host").scrollIntoView({ block: "nearest" });
   const title = detail ? `${detail.percent_done} % · ${spoken(detail.state)} · Fenix` : "Fenix";
   if (document.title !== title) document.title = title;
@@ -217,10 +217,19 @@ async function startTemplate(name) {
   }
 }
 
-async function change(condition) {
+/** What can be done with the shown session. */
+const steer = {
+  turn: (condition) => change(`v1/maintenance/${part(state.chosen)}`, "PUT", { condition }),
+  remove: () => change(`v1/maintenance/${part(state.chosen)}`, "DELETE"),
+};
+
+/** Says that somebody has put a host right. */
+const clear = (name) => change(`v1/hosts/${part(name)}/quarantine`, "DELETE");
+
+async function change(path, method, body) {
   try {
-    await call(`v1/maintenance/${part(state.chosen)}`, "PUT", { condition });
-    touch("session", "sessions");
+    await call(path, method, body);
+    touch(...ALL);
   } catch (error) {
     complain(error);
   }
@@ -263,11 +272,11 @@ function link(word, text) {
 
 /** Only administrators change anything: the server says who we are. */
 async function who() {
-  const { role, open } = await call("v1");
-  state.mayChange = (role ?? "administrator") === "administrator";
-  const everybody = open && "no sign-in: everybody on this machine is administrator";
-  setText(byId("who-text"), everybody || role || "");
-  show(byId("who"), Boolean(everybody || role || signedIn()));
+  const { name, role, project_id: project, open } = await call("v1");
+  state.mayChange = role === "administrator";
+  const holder = project ? `${name}, ${role} ${project}` : `${name}, ${role}`;
+  setText(byId("who-text"), open ? "no sign-in: everybody on this machine is administrator" : holder);
+  show(byId("who"), true);
   show(byId("sign-out"), signedIn());
 }
 

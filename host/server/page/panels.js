@@ -1,6 +1,6 @@
 // What is shown about one session: how it stands, what it waits for, what moves, whom it asked, what it decided and why.
 
-import { byId, el, setAttribute, setText, show, syncList } from "./dom.js";
+import { button, byId, el, setAttribute, setText, show, syncList } from "./dom.js";
 import { short } from "./model.js";
 import { clock, now, parse, span, ticking } from "./time.js";
 
@@ -72,14 +72,7 @@ export function showTemplates(templates, start) {
     const words = el("span", { class: "words" }, el("strong", {}, first.name), about, what);
     const element = el("li", {}, words);
     if (start) {
-      const attributes = { type: "button", class: "go", "aria-label": `Start ${first.name}` };
-      const button = el("button", attributes, "Start");
-      button.addEventListener("click", async () => {
-        button.disabled = true;
-        await start(first.name);
-        button.disabled = false;
-      });
-      element.append(button);
+      element.append(button({ label: "Start", spoken: `Start ${first.name}`, kind: "go", run: () => start(first.name) }));
     }
     const update = ({ description, session }) => {
       setText(about, description);
@@ -130,19 +123,17 @@ function facts({ session, actions, hosts, projects }) {
 
 function showButtons(detail, act) {
   const failed = detail?.state === "MAINTENANCE_FAILED" && detail.condition === "ended";
+  const stands = failed || ["paused", "parked"].includes(detail?.condition);
+  const ended = detail?.condition === "ended";
   const buttons = [];
-  if (act && detail?.condition === "running") buttons.push(["paused", "Pause", "plain"]);
-  if (act && (failed || ["paused", "parked"].includes(detail?.condition))) buttons.push(["running", "Continue", "go"]);
-  const make = ([condition, label, kind]) => {
-    const press = async (event) => {
-      const button = event.target;
-      button.disabled = true;
-      await act(condition);
-      button.disabled = false;
-    };
-    return { element: el("button", { type: "button", class: kind, click: press }, label) };
-  };
-  syncList(byId("buttons"), buttons, ([condition]) => `${detail.session_id} ${condition}`, make);
+  if (act && detail?.condition === "running") buttons.push({ label: "Pause", run: () => act.turn("paused") });
+  if (act && stands) buttons.push({ label: "Continue", kind: "go", run: () => act.turn("running") });
+  if (act && ended) buttons.push({ label: "Remove", sure: "Really remove it?", run: act.remove });
+  if (act && detail && !ended && detail.condition !== "closing") {
+    buttons.push({ label: "Close", sure: "Really close it for good?", run: act.remove });
+  }
+  const make = (wanted) => ({ element: button(wanted) });
+  syncList(byId("buttons"), buttons, ({ label }) => `${detail.session_id} ${label}`, make);
 }
 
 /** How long the session was in each state, over all times that it was there. */

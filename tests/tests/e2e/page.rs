@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Guarded;
 use crate::browser::{Browser, write};
-use crate::http::{call, call_json, get, read_head};
+use crate::http::{call_json, get, read_head};
 use crate::rig::{PROJECT, Rig, sample_body, small_cloud};
 
 /// A name that would be an element, and do harm, if it were taken for markup.
@@ -126,7 +126,12 @@ fn blockers_are_shown_and_the_session_is_held_let_go_and_removed_before_ones_eye
     browser.click("#buttons button");
     browser.wait(&format!("{} && {}", says("#condition", "running"), says("#buttons", "Pause")));
 
-    call("DELETE", &session, b"").good();
+    // One press does nothing yet.
+    let close = "#buttons button:last-child";
+    browser.click(close);
+    browser.wait(&says("#buttons", "Really close it for good?"));
+    assert_eq!(get(&session).good()["condition"], "running");
+    browser.click(close);
     browser.wait(&format!("{} === 0 && {}", count("#sessions li"), says("#title", "All hosts")));
     browser.wait("document.querySelector('#needs').hidden");
 }
@@ -160,6 +165,16 @@ fn a_failed_session_says_what_failed() {
     browser.wait(&says("#urgent", "quarantined"));
     browser.wait(&format!("{} === 1", count(".cell[data-host=controller-1][data-word=quarantined]")));
     browser.wait(&says("#buttons", "Continue"));
+
+    // Somebody has put it right.
+    browser.click("[data-host=controller-1]");
+    browser.wait(&says("#host-buttons", "It is right again"));
+    browser.picture("quarantined");
+    browser.click("#host-buttons button");
+    browser.wait(&says("#host-buttons", "Really give it back?"));
+    browser.click("#host-buttons button");
+    browser.wait(&format!("{} === 0", count("#host-buttons button")));
+    assert_eq!(get(&rig.at("/v1/hosts/controller-1")).good()["quarantined"], Value::Null);
 }
 
 #[test]
