@@ -11,6 +11,7 @@ use fenix_core::policy::Terms;
 use serde::Deserialize;
 
 use crate::auth::Rate;
+use crate::log::{Format, LogSettings};
 use crate::receivers::Receivers;
 use crate::tls;
 use crate::wire::terms::TermsText;
@@ -79,6 +80,9 @@ pub struct Settings {
     /// a proxy that speaks TLS
     #[arg(long)]
     pub plain_http: bool,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogSettings,
     /// The terms of a session that says nothing about them. Only in the file.
     #[arg(skip)]
     pub terms: TermsText,
@@ -105,6 +109,8 @@ pub struct Config {
     pub rate: Rate,
     /// What the server shows in TLS; `None` = it speaks plain HTTP.
     pub tls: Option<tls::Files>,
+    /// Form of the log.
+    pub log: Format,
     /// The terms of a session that says nothing about them.
     pub terms: Terms,
 }
@@ -203,6 +209,7 @@ impl Settings {
             tls_certificate: self.tls_certificate.or(other.tls_certificate),
             tls_key: self.tls_key.or(other.tls_key),
             plain_http: self.plain_http || other.plain_http,
+            log: self.log.or(other.log),
             terms: if self.terms == TermsText::default() { other.terms } else { self.terms },
         }
     }
@@ -242,6 +249,7 @@ impl Settings {
             cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
             plugin_dir: self.plugin_dir,
             receivers: Receivers::new(self.deliver_to),
+            log: self.log.format.unwrap_or_default(),
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
         })
     }

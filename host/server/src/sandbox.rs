@@ -239,7 +239,7 @@ impl Actions {
 
 impl ActionPort for Actions {
     fn run(&self, assignment: &Assignment) -> Result<Progress, ActionError> {
-        let mut lent = Lent { actions: self, key: &assignment.key };
+        let mut lent = Lent { actions: self, assignment };
         self.runner.run(assignment, &mut lent)
     }
 }
@@ -247,7 +247,7 @@ impl ActionPort for Actions {
 /// What is lent to an action for one call.
 struct Lent<'a> {
     actions: &'a Actions,
-    key: &'a str,
+    assignment: &'a Assignment,
 }
 
 impl Capabilities for Lent<'_> {
@@ -256,12 +256,12 @@ impl Capabilities for Lent<'_> {
     }
 
     fn log(&mut self, level: Level, line: &str) {
-        let key = self.key;
+        let Assignment { session, key, .. } = self.assignment;
         match level {
-            Level::Debug => tracing::debug!(target: "fenix::action", key, "{line}"),
-            Level::Info => tracing::info!(target: "fenix::action", key, "{line}"),
-            Level::Warn => tracing::warn!(target: "fenix::action", key, "{line}"),
-            Level::Error => tracing::error!(target: "fenix::action", key, "{line}"),
+            Level::Debug => tracing::debug!(target: "fenix::action", session, key, "{line}"),
+            Level::Info => tracing::info!(target: "fenix::action", session, key, "{line}"),
+            Level::Warn => tracing::warn!(target: "fenix::action", session, key, "{line}"),
+            Level::Error => tracing::error!(target: "fenix::action", session, key, "{line}"),
         }
     }
 }

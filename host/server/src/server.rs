@@ -17,6 +17,8 @@ use crate::api::{Api, History, router};
 use crate::auth::{Door, TokensError};
 use crate::config::Config;
 use crate::listen::{self, ListenError};
+use crate::log;
+use crate::metrics::{Metrics, journal, ports};
 use crate::sandbox::{Actions, Sandbox, SandboxError};
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
@@ -103,22 +105,28 @@ impl Server {
             Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, clock.now())?;
         tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;
-        let cloud: Arc<dyn Cloud> = Arc::new(SimClient::new(config.cloud, Patience::default()));
+        let plugins = sandbox.plugins;
+        let metrics = Metrics::new();
+        let cloud = SimClient::new(config.cloud, Patience::default());
+        let cloud: Arc<dyn Cloud> = Arc::new(ports::Counted::new(cloud, &plugins, &metrics));
         let runtime = Handle::current();
-        let actions = Arc::new(Actions::new(&sandbox.plugins, cloud.clone(), runtime.clone()));
+        let actions = Actions::new(&plugins, cloud.clone(), runtime.clone());
+        let actions = Arc::new(ports::Counted::new(actions, &plugins, &metrics));
         let history = History::new(journal.reader());
         let parts = Parts {
+            journal: Box::new(journal::Counted::new(Box::new(journal), metrics.clone(), engine.state())),
             engine,
-            journal: Box::new(journal),
-            workflows: Arc::new(sandbox.plugins),
+            workflows: Arc::new(ports::Counted::new(plugins.clone(), &plugins, &metrics)),
             clock: clock.clone(),
         };
         let hands_runtime = runtime.clone();
         let hands = move |desk| Hands::new(hands_runtime, desk, cloud, actions, courier);
         let (writer, desk) = Writer::start(parts, hands, runtime)?;
+        log::follow(&desk);
         let (stop, stopped) = watch::channel(false);
         let (readers, attaching) = Api::places();
         let api = Api {
+            metrics,
             feed: Feed::follow(&desk),
             desk,
             base,

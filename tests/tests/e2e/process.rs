@@ -33,8 +33,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one and waits until it says that it is ready.
     pub(crate) fn start(args: &[&str]) -> Process {
+        Process::spawn(&mut fenix(args))
+    }
+
+    /// Starts a command of the binary and waits until it says that it is ready.
+    pub(crate) fn spawn(command: &mut Command) -> Process {
         let mut child =
-            fenix(args).arg("--with-stdin").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            command.arg("--with-stdin").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, ready) = mpsc::channel();
         std::thread::spawn(move || {
@@ -49,7 +54,7 @@ impl Process {
             Ok(address) => Process { child, address },
             Err(_) => {
                 child.kill().unwrap();
-                panic!("{args:?} did not get ready: {}", child.wait().unwrap());
+                panic!("{command:?} did not get ready: {}", child.wait().unwrap());
             }
         }
     }

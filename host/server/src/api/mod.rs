@@ -13,6 +13,7 @@ use fenix_engine::ports::Clock;
 use tokio::sync::{Semaphore, watch as watch_channel};
 
 use crate::auth::Door;
+use crate::metrics::Metrics;
 use crate::plugins::Catalogue;
 use crate::receivers::Receivers;
 use crate::sandbox::Attacher;
@@ -31,6 +32,7 @@ mod health;
 mod history;
 mod host;
 mod maintenance;
+mod metrics;
 mod openapi;
 mod plugin;
 mod project;
@@ -54,6 +56,8 @@ pub struct Api {
     pub catalogue: Catalogue,
     /// Takes further ones.
     pub attacher: Attacher,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// What happens, for those who follow it.
     pub feed: Feed,
     /// The terms of a session that says nothing about them.
@@ -98,6 +102,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .fallback(not_there)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(api.clone(), guard::check))
+        .layer(from_fn_with_state(api.clone(), metrics::measure))
         .with_state(api)
 }
 

@@ -16,8 +16,11 @@ use super::table::{CALLS, Call};
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Schemas of texts that are no JSON, with their media type.
-const NO_JSON: [(&str, &str); 2] =
-    [("Component", "application/octet-stream"), ("EventStream", "text/event-stream")];
+const NO_JSON: [(&str, &str); 3] = [
+    ("Component", "application/octet-stream"),
+    ("EventStream", "text/event-stream"),
+    ("Metrics", "application/openmetrics-text"),
+];
 
 /// `GET /openapi.json`
 pub(super) async fn show(State(api): State<Arc<Api>>) -> Json<Value> {

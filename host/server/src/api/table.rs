@@ -6,8 +6,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::access::Access;
 use super::{
-    Api, audit, constraint, feed, health, history, host, maintenance, openapi, plugin, project, subscription,
-    template, watch,
+    Api, audit, constraint, feed, health, history, host, maintenance, metrics, openapi, plugin, project,
+    subscription, template, watch,
 };
 
 /// One call.
@@ -79,7 +79,7 @@ impl Call {
 }
 
 /// The calls.
-pub(super) static CALLS: [Call; 42] = [
+pub(super) static CALLS: [Call; 43] = [
     call!(Viewers get "/v1/maintenance", "List sessions", maintenance::list, "SessionList", NONE),
     call!(Administrators post "/v1/maintenance", "Start a session", maintenance::start, Some("SessionStart"), &[],
         "SessionStarted", &[409, 509]),
@@ -144,5 +144,6 @@ pub(super) static CALLS: [Call; 42] = [
     call!(Anybody get "/openapi.json", "Read this description", openapi::show, "Anything", NONE),
     call!(Anybody get "/healthz", "Ask whether the server lives", health::alive, "Health", NONE),
     call!(Anybody get "/readyz", "Ask whether the server can do its work", health::ready, "Health", &[503]),
+    call!(Viewers get "/metrics", "Read figures for Prometheus, as OpenMetrics text", metrics::show, "Metrics", NONE),
     call!(Holders get "/v1", "Read where the calls are", openapi::index, "Index", NONE),
 ];

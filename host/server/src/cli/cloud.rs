@@ -14,7 +14,7 @@ use super::text::{columns, plain};
 use super::{Output, print};
 use crate::config::{DEFAULT_CLOUD_PORT, loopback};
 use crate::wire::time::clock;
-use crate::{listen, stop};
+use crate::{listen, log, stop};
 
 /// `fenix cloud`
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ pub async fn run(args: CloudArgs, output: Output) -> Result<(), Failure> {
 }
 
 async fn sim(args: SimArgs) -> Result<(), Failure> {
-    super::serve::log_to_stderr();
+    log::to_stderr(log::Format::default());
     let file = args.file.display();
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| Failure::usage(format!("cannot read {file}: {error}")))?;

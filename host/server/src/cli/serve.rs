@@ -1,17 +1,16 @@
 //! `fenix serve`: the server, from start to signal.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::exit::{Failure, Kind};
 use super::print;
 use crate::config::{ConfigError, Settings, read_file};
 use crate::server::{Server, StartError};
 use crate::stop;
+use crate::{log, notify};
 
 /// `fenix serve`
 #[derive(Debug, Args)]
@@ -30,10 +29,12 @@ pub struct ServeArgs {
 /// # Errors
 /// The configuration cannot be used, or the server cannot start.
 pub async fn run(args: ServeArgs) -> Result<(), Failure> {
-    log_to_stderr();
     let unusable = |error: ConfigError| Failure { kind: Kind::Usage, ..Failure::of(&error) };
     let file = read_file(args.config.as_deref()).map_err(unusable)?;
     let config = args.settings.or(file).resolve().map_err(unusable)?;
+    if !log::to_stderr(config.log) {
+        print::note("the log was set up before");
+    }
     let mut stop = stop::stop(args.stop).map_err(|error| Failure::of(&error))?;
     let server = Server::start(config).await.map_err(|error| match &error {
         StartError::Listen(_) | StartError::Base(_) | StartError::Tokens(_) | StartError::Tls(_) => {
@@ -49,6 +50,7 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
         tracing::warn!("no tokens are configured: everybody on this machine may do everything");
     }
     print::line(format!("ready: {}", server.url()));
+    notify::say(notify::READY);
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::of(&error))?;
     loop {
         tokio::select! {
@@ -56,19 +58,8 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
             _ = hangup.recv() => server.reload(),
         }
     }
+    notify::say(notify::STOPPING);
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
-}
-
-/// Sends the log to standard error; `RUST_LOG` says what is in it.
-pub(super) fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    if subscriber.try_init().is_err() {
-        print::note("the log was set up before");
-    }
 }
