@@ -1,5 +1,7 @@
 //! Who may do what: tokens, roles, projects that do not see each other, the audit, TLS.
 
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Output;
 use std::time::Instant;
@@ -7,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::http::{Reply, call_as, plain_get};
+use crate::http::{Reply, call_as, plain_get, read_head};
 use crate::process::{PATIENCE, Process, fenix, run};
 use crate::rig::{PROJECT, Rig, sample_body, small_cloud};
 
@@ -236,6 +238,18 @@ fn without_a_token_that_is_known_nothing_is_answered() {
     guarded.done("GET", "/v1/maintenance", &Value::Null);
 }
 
+/// Follows the events with a token; what is left to read ends when the server ends it.
+fn follow_events(rig: &Rig, token: &str) -> impl Read {
+    let address = rig.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("Host: {address}\r\nConnection: close\r\nX-Auth-Token: {token}\r\n");
+    write!(stream, "GET /v1/events HTTP/1.1\r\n{head}\r\n").unwrap();
+    let mut reader = BufReader::new(stream);
+    assert_eq!(read_head(&mut reader).0, "HTTP/1.1 200 OK");
+    reader
+}
+
 #[test]
 fn tokens_are_taken_and_given_up_while_the_server_runs() {
     let guarded = Guarded::start();
@@ -250,6 +264,7 @@ fn tokens_are_taken_and_given_up_while_the_server_runs() {
     assert_eq!(status(&carol), 401);
     guarded.rig.server().signal("HUP");
     until(&carol, 200);
+    let mut events = follow_events(&guarded.rig, &carol);
     // A file that cannot be used changes nothing.
     let good = std::fs::read_to_string(guarded.tokens.file()).unwrap();
     std::fs::write(guarded.tokens.file(), format!("{good}[[token]]\nname = \"x\"\n")).unwrap();
@@ -259,6 +274,8 @@ fn tokens_are_taken_and_given_up_while_the_server_runs() {
     std::fs::write(guarded.tokens.file(), without).unwrap();
     guarded.rig.server().signal("HUP");
     until(&carol, 401);
+    // Whoever followed the events with it hears no more.
+    events.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(status(&guarded.administrator), 200);
 }
 

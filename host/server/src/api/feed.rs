@@ -62,6 +62,7 @@ pub(super) async fn events(
         feed: api.feed.clone(),
         only: wanted.session.map(SessionId::from),
         stop: api.stop.clone(),
+        door: api.door.changes(),
         _place: place,
     };
     let headers = [
@@ -80,6 +81,7 @@ struct Reader {
     next: u64,
     only: Option<SessionId>,
     stop: watch::Receiver<bool>,
+    door: watch::Receiver<()>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -96,7 +98,7 @@ impl Reader {
         }
     }
 
-    /// The next piece of text; `None` when the server stops.
+    /// The next piece of text; `None` when the server stops, or has read its tokens again.
     async fn piece(&mut self) -> Option<String> {
         loop {
             self.changes.borrow_and_update();
@@ -109,6 +111,8 @@ impl Reader {
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
                 () = stopped(&mut self.stop) => return None,
+                // It may have lost its token. Whoever has not comes back and goes on where it was.
+                _ = self.door.changed() => return None,
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some(": still here\n\n".to_owned()),
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, header};
 use fenix_core::caller::{Caller, Role};
 use fenix_core::time::Time;
+use tokio::sync::watch;
 
 mod pace;
 mod tokens;
@@ -39,6 +40,7 @@ pub enum Refusal {
 /// The door.
 pub struct Door {
     guard: Option<Guard>,
+    changes: watch::Sender<()>,
 }
 
 struct Guard {
@@ -53,7 +55,7 @@ struct Guard {
 impl Door {
     /// A door without a lock: everybody who reaches it is an administrator.
     pub fn open() -> Door {
-        Door { guard: None }
+        Door { guard: None, changes: watch::Sender::new(()) }
     }
 
     /// A door for the holders of the tokens in that file, who may call at that rate.
@@ -63,7 +65,7 @@ impl Door {
     pub fn guarded(file: PathBuf, rate: Rate) -> Result<Door, TokensError> {
         let tokens = RwLock::new(Arc::new(Tokens::read(&file)?));
         let (calls, failures) = (Pace::new(rate), Pace::new(Rate::FAILURES));
-        Ok(Door { guard: Some(Guard { file, tokens, calls, failures }) })
+        Ok(Door { guard: Some(Guard { file, tokens, calls, failures }), changes: watch::Sender::new(()) })
     }
 
     /// True if nobody needs a token.
@@ -80,7 +82,13 @@ impl Door {
         let tokens = Tokens::read(&guard.file)?;
         let count = tokens.len();
         *guard.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        self.changes.send_replace(());
         Ok(count)
+    }
+
+    /// Tells when the tokens were read again: some may be worth nothing any more.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Who sends a call with these headers from that address.
