@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ask::{Ask, AskKind, AskStatus};
-use crate::constraint::Constraints;
+use crate::constraint::{Constrained, Constraint, Constraints};
 use crate::effect::{EffectKind, Outcome};
-use crate::id::{GroupId, InstanceId, SessionId, SubscriptionId};
+use crate::id::{GroupId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::{Change, Instance, Inventory};
 use crate::message::Subscription;
 use crate::past::Past;
@@ -121,6 +121,16 @@ impl State {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The project to which an instance or group belongs: as the cloud has it, or else as it was stated. `None` for
+    /// what neither knows.
+    pub fn owner(&self, about: &Constrained) -> Option<&ProjectId> {
+        let seen = match about {
+            Constrained::Instance(id) => self.inventory.instance(id).map(|instance| &instance.project),
+            Constrained::Group(id) => self.inventory.group(id).map(|group| &group.project),
+        };
+        seen.or_else(|| self.constraints.get(about).map(Constraint::project))
     }
 
     /// The session of that id.

@@ -21,6 +21,17 @@ pub(crate) struct Question {
     pub(crate) round: u32,
 }
 
+/// What an answer about one instance makes of a question's answer.
+enum Partly {
+    /// All that was asked is answered.
+    Whole(BTreeMap<InstanceId, MoveHow>),
+    /// Instances are left.
+    More {
+        /// False if that had been said before.
+        is_new: bool,
+    },
+}
+
 impl Engine {
     /// Opens a question and sends it to everybody who manages the project.
     pub(crate) fn ask(&mut self, id: &SessionId, question: Question, reason: String) {
@@ -129,8 +140,8 @@ impl Engine {
                 Reply { actions: self.complete_actions(&ask, &ask.chosen, reply.actions)?, ..reply }
             }
             (true, Some(instance)) => match self.partly(id, &ask, instance, reply.actions)? {
-                Some(actions) => Reply { actions, ..reply },
-                None => return Ok(Answer::Done),
+                Partly::Whole(actions) => Reply { actions, ..reply },
+                Partly::More { is_new } => return Ok(if is_new { Answer::Done } else { Answer::Idle }),
             },
             (false, _) => Reply { actions: BTreeMap::new(), ..reply },
         };
@@ -154,16 +165,16 @@ impl Engine {
         ask.delivered_at.is_some() || self.attempts.range(all).any(begun)
     }
 
-    /// Takes an answer about one instance of a question. Returns the whole answer once every instance that is still
-    /// there has its action; until then what was chosen is kept.
+    /// Takes an answer about one instance of a question. The answer is whole once every instance that is still there has
+    /// its action; until then what was chosen is kept.
     fn partly(
         &mut self,
         id: &SessionId,
         ask: &Ask,
         instance: &InstanceId,
         given: BTreeMap<InstanceId, MoveHow>,
-    ) -> Result<Option<BTreeMap<InstanceId, MoveHow>>, CommandError> {
-        let stated = self.state.constraints.instance(instance).and_then(|stated| stated.migration_type);
+    ) -> Result<Partly, CommandError> {
+        let stated = self.stated_how(ask, instance);
         let is_there = self.state.inventory.instance(instance).is_some();
         let chosen = given.values().next().copied().or(stated);
         let how = match chosen {
@@ -182,15 +193,22 @@ impl Engine {
             !actions.contains_key(*other) && self.state.inventory.instance(other).is_some()
         };
         if !ask.instances.iter().any(|other| left(&other)) {
-            return Ok(Some(actions));
+            return Ok(Partly::Whole(actions));
         }
-        if ask.chosen.get(instance) != Some(&how) {
+        let is_new = ask.chosen.get(instance) != Some(&how);
+        if is_new {
             self.record(id, Body::PartlyReplied { ask: ask.id, instance: instance.clone(), how });
         }
         // Nothing is left to be said about this one.
         let said = Content::AskInstance(ask.id, instance.clone());
         self.drop_session_messages(id, |message| message.content == said);
-        Ok(None)
+        Ok(Partly::More { is_new })
+    }
+
+    /// How its manager stated that an instance is to be moved; what others state about it counts for nothing.
+    fn stated_how(&self, ask: &Ask, instance: &InstanceId) -> Option<MoveHow> {
+        let stated = self.state.constraints.instance(instance)?;
+        stated.migration_type.filter(|_| stated.project == ask.project)
     }
 
     /// Checks that an answer names an action for every instance that is still there. One action given under no
@@ -202,7 +220,7 @@ impl Engine {
         given: BTreeMap<InstanceId, MoveHow>,
     ) -> Result<BTreeMap<InstanceId, MoveHow>, CommandError> {
         let unnamed = given.get(&InstanceId::from("")).copied();
-        let stated = |instance: &InstanceId| self.state.constraints.instance(instance)?.migration_type;
+        let stated = |instance: &InstanceId| self.stated_how(ask, instance);
         let mut actions = BTreeMap::new();
         for instance in &ask.instances {
             let named = given.get(instance).copied().or(unnamed);

@@ -132,6 +132,9 @@ pub enum CommandError {
         /// The project.
         project: ProjectId,
     },
+    /// The caller may not have that done; by name.
+    #[error("{0} may see and change only what is its own; use the token of somebody who may")]
+    Foreign(String),
     /// The infrastructure has no such host.
     #[error("the cloud has no host {0}")]
     NoHost(HostId),

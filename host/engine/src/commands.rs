@@ -20,7 +20,12 @@ const SCHEDULED: &str = "maintenance.scheduled";
 impl Engine {
     pub(crate) fn command(&mut self, ticket: Ticket, by: Option<Caller>, command: Command) {
         let deed = by.map(|by| (by, command.deed()));
-        let answer = if self.broken { Err(CommandError::Broken) } else { self.carry_out(command) };
+        let permitted = deed.as_ref().map_or(Ok(()), |(by, _)| self.permit(by, &command));
+        let answer = match permitted {
+            Err(foreign) => Err(foreign),
+            Ok(()) if self.broken => Err(CommandError::Broken),
+            Ok(()) => self.carry_out(command),
+        };
         if let (Some((by, did)), Ok(Answer::Done)) = (deed, &answer) {
             self.record_installation(Body::Commanded { by, did });
         }
@@ -262,7 +267,10 @@ impl Engine {
             return Answer::Done;
         }
         for session in self.sessions_with(&project) {
-            self.record(&session, Body::ProjectJoined { project: project.clone(), managed: true });
+            let known = self.state.session(&session).and_then(|session| session.projects.get(&project));
+            if known.is_none_or(|work| !work.managed) {
+                self.record(&session, Body::ProjectJoined { project: project.clone(), managed: true });
+            }
             self.send_undelivered_to(&session, &project, &id);
         }
         Answer::Done

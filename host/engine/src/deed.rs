@@ -38,6 +38,8 @@ impl Command {
             Command::ClearQuarantine { host } => ("clear-quarantine", None, host.to_string()),
             Command::Subscribe { subscription } => {
                 let (id, project, url) = (&subscription.id, &subscription.project, &subscription.url);
+                // What stands behind the path may be a secret of the receiver's.
+                let url = url.split('?').next().unwrap_or_default();
                 ("subscribe", None, format!("{id} of project {project} to {url}"))
             }
             Command::Unsubscribe { id } => ("unsubscribe", None, id.to_string()),

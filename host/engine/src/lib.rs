@@ -22,6 +22,7 @@ mod deciding;
 mod deed;
 mod observe;
 mod outbox;
+mod permits;
 mod recorded;
 mod recovery;
 mod standing;

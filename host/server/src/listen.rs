@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -36,6 +37,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Time for the beginning of TLS: some packets to and fro.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Time in which a client must take some more of its answer.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept: it fails when files run out, and does so again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -143,6 +147,10 @@ async fn connection(
         request.extensions_mut().insert(Peer(peer.ip()));
         router.call(request)
     });
+    // Whoever does not read what it asked for holds no connection for long.
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(TAKEN_WITHIN));
+    let stream = Box::pin(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

@@ -118,7 +118,7 @@ impl Furnished {
     /// A body that would do for any call that wants one, as somebody of [`PROJECT`] or somebody foreign would send it.
     fn body(&self, project: &str) -> Value {
         json!({ "session_id": self.session, "state": "ACK_MAINTENANCE", "project_id": project,
-            "event_type": "maintenance.*", "url": "http://127.0.0.1:9/", "instance_name": "i", "group_name": "g" })
+            "event_type": "maintenance.scheduled", "url": "http://127.0.0.1:9/", "instance_name": "i", "group_name": "g" })
     }
 }
 
@@ -385,4 +385,38 @@ fn what_is_not_safe_does_not_start() {
     check(&["--tls-certificate", &file, "--tls-key", &file], "no certificate in PEM");
     std::fs::write(&file, "[[token]]\nname = \"a\"\n").unwrap();
     check(&["--tokens", &file], "missing field `role`");
+}
+
+#[test]
+fn a_project_orders_only_what_is_meant_for_it() {
+    let guarded = Guarded::start();
+    let order = |token: &str, id: &str, event_type: Option<&str>| {
+        let mut body = json!({ "project_id": OTHER, "url": "http://127.0.0.1:9/" });
+        if let Some(event_type) = event_type {
+            body["event_type"] = json!(event_type);
+        }
+        guarded.call(token, "PUT", &format!("/v1/subscriptions/{id}"), &body)
+    };
+    for event_type in ["maintenance.*", "*", "maintenance.host", "*session"] {
+        assert_eq!(order(&guarded.stranger, "all", Some(event_type)).status, 403, "{event_type}");
+        assert_eq!(order(&guarded.administrator, "all", Some(event_type)).status, 200, "{event_type}");
+    }
+    assert_eq!(order(&guarded.stranger, "own", None).good()["event_type"], "maintenance.scheduled");
+    let more = (0..30).map(|id| order(&guarded.stranger, &id.to_string(), None).status);
+    let taken = more.filter(|status| *status == 200).count();
+    assert!((10..20).contains(&taken), "{taken}");
+    assert_eq!(order(&guarded.stranger, "own", Some("maintenance.scheduled")).status, 200);
+}
+
+#[test]
+fn what_others_state_about_an_instance_neither_counts_nor_bars_its_owner() {
+    let guarded = Guarded::start();
+    let there = guarded.furnish();
+    // Stated by somebody else before the cloud was known to have it: as an administrator may do at any time.
+    let path = format!("/v1/instance/{}", there.instance);
+    guarded.done("PUT", &path, &there.body(OTHER));
+    assert_eq!(guarded.call(&guarded.stranger, "GET", &path, &Value::Null).status, 403);
+    assert_eq!(guarded.call(&guarded.stranger, "DELETE", &path, &Value::Null).status, 403);
+    let own = guarded.call(&guarded.project, "PUT", &path, &there.body(PROJECT)).good();
+    assert_eq!(own["project_id"], PROJECT);
 }

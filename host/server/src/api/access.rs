@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use fenix_core::caller::{Caller, Role};
 use fenix_core::id::ProjectId;
 
@@ -17,6 +17,9 @@ use super::Api;
 use super::body::unreadable;
 use super::error::ApiError;
 use crate::auth::Refusal;
+
+/// Most characters of a path in the log: those of the API are shorter.
+const MAX_SHOWN: usize = 256;
 
 /// The address that a call comes from; the listener notes it with each request.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,7 @@ pub enum Access {
     /// Administrators.
     Administrators,
     /// Administrators, readers if they change nothing, and a project for what is its own: the `{project}` in the
-    /// path, or what the call's handler asks [`By::may_touch`] about.
+    /// path, or what the engine and [`By::may_see`] find to be its own.
     Owners,
 }
 
@@ -61,28 +64,53 @@ impl Access {
     }
 }
 
-/// Lets a call pass whose caller may make it, and notes who that is.
+/// Lets a call pass whose caller may make it, and notes who that is. Who is refused stands in the log.
 pub(super) async fn admit(
     State((api, access)): State<(Arc<Api>, Access)>,
     path: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
-) -> Result<Response, ApiError> {
+) -> Response {
     if access == Access::Anybody {
-        return Ok(next.run(request).await);
+        return next.run(request).await;
     }
     let from = request.extensions().get::<Peer>().map(|peer| peer.0);
-    let caller = api.door.who(request.headers(), from, api.clock.now())?;
+    let method = request.method().clone();
+    let shown: String = request.uri().path().chars().take(MAX_SHOWN).collect();
+    let caller = match api.door.who(request.headers(), from, api.clock.now()) {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            // Who goes on trying is slowed down, so these lines are few; a call without a token is no attempt.
+            if refusal == Refusal::UnknownToken {
+                tracing::warn!(?from, %method, path = shown, "wrong token");
+            }
+            return ApiError::from(refusal).into_response();
+        }
+    };
+    let (by, role) = (caller.name.clone(), caller.role.word());
+    let response = match allow(access, &caller, &method, path) {
+        Ok(()) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => refused.into_response(),
+    };
+    if response.status() == StatusCode::FORBIDDEN {
+        tracing::warn!(by, role, ?from, %method, path = shown, "refused");
+    }
+    response
+}
+
+fn allow(
+    access: Access,
+    caller: &Caller,
+    method: &Method,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+) -> Result<(), ApiError> {
     let path = path.map_err(|error| unreadable(&error))?;
     let project = path.iter().find(|(name, _)| *name == "project").map(|(_, value)| value);
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !access.allows(&caller.role, reads, project) {
-        let (method, path) = (request.method(), request.uri().path());
-        tracing::warn!(by = caller.name, role = caller.role.word(), %method, path, "refused");
-        return Err(forbidden(&caller));
-    }
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if access.allows(&caller.role, reads, project) { Ok(()) } else { Err(forbidden(caller)) }
 }
 
 fn forbidden(caller: &Caller) -> ApiError {
@@ -118,17 +146,11 @@ impl From<Refusal> for ApiError {
 pub(super) struct By(pub(super) Caller);
 
 impl By {
-    /// Lets what belongs to that project be touched by its owner and by administrators.
-    pub(super) fn may_touch(&self, project: &ProjectId) -> Result<(), ApiError> {
-        if self.0.role.owns(project) { Ok(()) } else { Err(forbidden(&self.0)) }
-    }
-
-    /// Lets what belongs to that project be looked at by whoever may touch it, and by readers.
+    /// Lets what belongs to that project be looked at by itself, by administrators and by readers. Whether it may be
+    /// changed the engine says, on the state on which it is done.
     pub(super) fn may_see(&self, project: &ProjectId) -> Result<(), ApiError> {
-        match self.0.role {
-            Role::Reader => Ok(()),
-            Role::Administrator | Role::Project(_) => self.may_touch(project),
-        }
+        let foreign = matches!(&self.0.role, Role::Project(own) if own != project);
+        if foreign { Err(forbidden(&self.0)) } else { Ok(()) }
     }
 }
 

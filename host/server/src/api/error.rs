@@ -96,6 +96,7 @@ fn status_of(error: &CommandError) -> StatusCode {
     match error {
         CommandError::NoSession(_) | CommandError::NoProject { .. } => StatusCode::NOT_FOUND,
         CommandError::NoHost(_) | CommandError::BadReply(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        CommandError::Foreign(_) => StatusCode::FORBIDDEN,
         CommandError::NoHosts
         | CommandError::Leased { .. }
         | CommandError::Exists(_)

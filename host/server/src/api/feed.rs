@@ -15,6 +15,7 @@ use fenix_core::id::SessionId;
 use http_body_util::channel::{Channel, Sender};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use super::Api;
 use super::error::ApiError;
@@ -26,6 +27,9 @@ pub(super) const MAX_READERS: usize = 700;
 
 /// Silence after which a reader hears a comment, so that proxies do not take the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a reader may follow before it has to come back: its token's time may be over.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Pieces of text that wait for a slow reader; each holds some dozen events at most.
 const PIECES: usize = 1;
@@ -63,6 +67,7 @@ pub(super) async fn events(
         only: wanted.session.map(SessionId::from),
         stop: api.stop.clone(),
         door: api.door.changes(),
+        until: Instant::now() + LONGEST,
         _place: place,
     };
     let headers = [
@@ -82,6 +87,7 @@ struct Reader {
     only: Option<SessionId>,
     stop: watch::Receiver<bool>,
     door: watch::Receiver<()>,
+    until: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -98,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// The next piece of text; `None` when the server stops, or has read its tokens again.
+    /// The next piece of text; `None` when the server stops or has read its tokens again, and after [`LONGEST`].
     async fn piece(&mut self) -> Option<String> {
         loop {
             self.changes.borrow_and_update();
@@ -111,6 +117,7 @@ impl Reader {
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
                 () = stopped(&mut self.stop) => return None,
+                () = tokio::time::sleep_until(self.until) => return None,
                 // It may have lost its token. Whoever has not comes back and goes on where it was.
                 _ = self.door.changed() => return None,
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some(": still here\n\n".to_owned()),

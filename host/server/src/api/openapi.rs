@@ -1,10 +1,13 @@
 //! The API's own description: OpenAPI 3.1, made of the table of calls and the schemas beside it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use fenix_core::caller::Role;
 use serde_json::{Map, Value, json};
 
@@ -23,9 +26,12 @@ const NO_JSON: [(&str, &str); 3] = [
 ];
 
 /// `GET /openapi.json`
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(description(api.base.as_str()))
+pub(super) async fn show() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION.clone()).into_response()
 }
+
+/// Made once: anybody may ask for it, as often as they like.
+static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| description().to_string().into());
 
 /// `GET /v1`
 pub(super) async fn index(State(api): State<Arc<Api>>, By(by): By) -> Json<Value> {
@@ -46,7 +52,7 @@ pub(super) async fn index(State(api): State<Arc<Api>>, By(by): By) -> Json<Value
 }
 
 /// The whole description.
-fn description(base: &str) -> Value {
+fn description() -> Value {
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for call in &CALLS {
         paths.entry(call.path).or_default().insert(call.method.to_owned(), operation(call));
@@ -59,7 +65,7 @@ fn description(base: &str) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Rolling maintenance with the applications. Every path may have a slash behind it.",
         },
-        "servers": [{ "url": base }],
+        "servers": [{ "url": "/" }],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_schema_is_there_and_used() {
-        let description = description("http://127.0.0.1:1");
+        let description = description();
         let mut used = BTreeSet::new();
         references(&description, &mut used);
         let schemas = description["components"]["schemas"].as_object().unwrap();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::StatusCode;
+use fenix_core::caller::Role;
 use fenix_core::id::{ProjectId, SubscriptionId};
 use fenix_core::message::{Format, Secret, Subscription};
 use fenix_core::state::State as Known;
@@ -23,6 +25,12 @@ type Reply = Result<Json<Value>, ApiError>;
 
 /// Most subscriptions: one per application manager, and a cloud has thousands of projects at most.
 const MAX_SUBSCRIPTIONS: usize = 10_000;
+
+/// Most subscriptions of one project that it orders itself: its manager, a spare one, and some that only listen.
+const MAX_OF_PROJECT: usize = 20;
+
+/// What is told to everybody who wants it: hosts and sessions, whosever instances they touch.
+const FOR_ALL: [&str; 2] = ["maintenance.host", "maintenance.session"];
 
 /// Longest event type in bytes; the known ones have twenty letters.
 const MAX_EVENT_TYPE: usize = 64;
@@ -48,12 +56,10 @@ pub(super) async fn post(State(api): State<Arc<Api>>, by: By, body: Body) -> Rep
 
 async fn subscribe(api: &Api, by: By, id: &str, body: Body) -> Reply {
     let body = object(body).await?;
-    let subscription = read(&api.receivers, id, &body).map_err(ApiError::invalid)?;
-    by.may_touch(&subscription.project)?;
+    let all = if matches!(by.0.role, Role::Project(_)) { "maintenance.scheduled" } else { "maintenance.*" };
+    let subscription = read(&api.receivers, id, &body, all).map_err(ApiError::invalid)?;
     let state = api.desk.state();
-    if let Some(known) = state.subscriptions.get(&subscription.id) {
-        by.may_touch(&known.project)?;
-    }
+    check_scope(&by, &state, &subscription)?;
     if state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains_key(&subscription.id) {
         return Err(ApiError::invalid(format!(
             "there are {MAX_SUBSCRIPTIONS} subscriptions, which is the most"
@@ -64,7 +70,30 @@ async fn subscribe(api: &Api, by: By, id: &str, body: Body) -> Reply {
     Ok(Json(view(&api.desk.state(), &subscription)))
 }
 
-fn read(receivers: &Receivers, id: &str, body: &Map<String, Value>) -> Result<Subscription, String> {
+/// What a project may order: the events that are meant for it, and not too often the same.
+fn check_scope(by: &By, state: &Known, subscription: &Subscription) -> Result<(), ApiError> {
+    let Role::Project(own) = &by.0.role else { return Ok(()) };
+    if FOR_ALL.iter().any(|event_type| subscription.wants(event_type)) {
+        let message =
+            format!("`event_type` {} is about everybody's hosts and sessions", subscription.event_type);
+        let hint = "a project may order maintenance.scheduled; an administrator may order the rest for it";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, message).hint(hint));
+    }
+    let others =
+        state.subscriptions.values().filter(|order| order.project == *own && order.id != subscription.id);
+    if others.count() >= MAX_OF_PROJECT {
+        let message = format!("project {own} has {MAX_OF_PROJECT} subscriptions, which is the most");
+        return Err(ApiError::invalid(message).hint("delete those of managers that are gone"));
+    }
+    Ok(())
+}
+
+fn read(
+    receivers: &Receivers,
+    id: &str,
+    body: &Map<String, Value>,
+    all: &str,
+) -> Result<Subscription, String> {
     let text = |key: &str| match body.get(key) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
         Some(_) => Err(format!("`{key}` must be a text that is not empty")),
@@ -76,7 +105,7 @@ fn read(receivers: &Receivers, id: &str, body: &Map<String, Value>) -> Result<Su
     if RESERVED.contains(&project) {
         return Err(format!("`project_id` may not be {project:?}: the API has a page of that name"));
     }
-    let event_type = body.get("event_type").map_or(Ok("maintenance.*"), |_| text("event_type"))?;
+    let event_type = body.get("event_type").map_or(Ok(all), |_| text("event_type"))?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
     if event_type.len() > MAX_EVENT_TYPE || !event_type.chars().all(allowed) {
         return Err("`event_type` must be like maintenance.scheduled or maintenance.*".into());
@@ -163,9 +192,6 @@ pub(super) async fn get(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String
 /// `DELETE /v1/subscriptions/{id}`: an unknown one is gone already.
 pub(super) async fn delete(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<String>) -> Reply {
     let id = SubscriptionId::from(id);
-    if let Some(known) = api.desk.state().subscriptions.get(&id) {
-        by.may_touch(&known.project)?;
-    }
     api.desk.command(Some(by.0), Command::Unsubscribe { id }).await?;
     Ok(Json(json!({})))
 }
@@ -176,7 +202,7 @@ mod tests {
 
     fn check(body: Value) -> Result<Subscription, String> {
         let receivers = Receivers::new(["Manager.example".to_owned()]);
-        read(&receivers, "sub-1", body.as_object().unwrap())
+        read(&receivers, "sub-1", body.as_object().unwrap(), "maintenance.*")
     }
 
     fn with(key: &str, value: Value) -> Value {

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::OPEN;
 use crate::wire::constraint::check_id;
 use crate::wire::time::iso;
 
@@ -104,6 +105,9 @@ impl Tokens {
         let unreadable = |source| TokensError::Read { path: path.to_owned(), source };
         let wrong = |why| TokensError::Parse { path: path.to_owned(), why };
         let meta = std::fs::metadata(path).map_err(unreadable)?;
+        if !meta.is_file() {
+            return Err(wrong("it is no file".to_owned()));
+        }
         if meta.mode() & WRITABLE_BY_OTHERS != 0 {
             return Err(TokensError::Writable { path: path.to_owned() });
         }
@@ -114,7 +118,14 @@ impl Tokens {
     }
 
     fn parse(text: &str) -> Result<Tokens, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            // Without the line itself, which may hold a token that somebody put there by mistake.
+            let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+            format!("line {}: {}", before.lines().count().max(1), error.message())
+        })?;
+        if file.token.is_empty() {
+            return Err("it holds no token, so nobody could call; `fenix token new` makes one".into());
+        }
         if file.token.len() > MAX_TOKENS {
             return Err(format!("it holds more than {MAX_TOKENS} tokens"));
         }
@@ -124,6 +135,11 @@ impl Tokens {
             let number = place + 1;
             check_id("its name", &entry.name).map_err(|why| format!("token {number}: {why}"))?;
             let name = entry.name.clone();
+            if name == OPEN {
+                return Err(format!(
+                    "token {number}: {OPEN} is the name of everybody where there are no tokens"
+                ));
+            }
             if !names.insert(name.clone()) {
                 return Err(format!("two tokens are called {name}"));
             }
@@ -265,9 +281,21 @@ mod tests {
             "goes with the role project",
         );
         check("name = \"a\"\nrole = \"reader\"\nsha256 = \"abc\"", "token a: `sha256` must be 64");
+        check(
+            "name = \"open\"\nrole = \"reader\"\nsha256 = \"HASH\"",
+            "token 1: open is the name of everybody",
+        );
         check("name = \"\"\nrole = \"reader\"\nsha256 = \"HASH\"", "token 1: its name");
-        check("name = \"a\"\nrole = \"reader\"\ntoken = \"x\"\nsha256 = \"HASH\"", "unknown field `token`");
+        check(
+            "name = \"a\"\nrole = \"reader\"\ntoken = \"x\"\nsha256 = \"HASH\"",
+            "line 4: unknown field `token`",
+        );
         check("name = \"a\"\nrole = \"reader\"\nsha256 = \"HASH\"\nexpires = 2030-01-01", "with a zone");
+        // What somebody put there by mistake is not told on.
+        let why = Tokens::parse("[[token]]\nname = \"a\"\nrole = \"reader\"\ntoken = \"fenix_secret\"")
+            .unwrap_err();
+        assert!(!why.contains("fenix_secret"), "{why}");
+        assert!(Tokens::parse("").unwrap_err().contains("holds no token"));
         let twice = "name = \"a\"\nrole = \"reader\"\nsha256 = \"HASH\"\n[[token]]\nname = \"NAME\"\nrole = \"reader\"\nsha256 = \"HASH\"";
         check(&twice.replace("NAME", "a"), "two tokens are called a");
         check(&twice.replace("NAME", "b"), "token b: another one has the same");

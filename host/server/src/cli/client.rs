@@ -1,5 +1,6 @@
 //! The HTTP API from the caller's side.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use super::exit::{Failure, Kind};
+use super::print;
 use crate::auth::X_AUTH_TOKEN;
 use crate::tls::{self, Trust};
 
@@ -66,6 +68,12 @@ impl At {
 /// The environment variable that may hold a token: arguments can be read by everybody on the machine.
 const TOKEN: &str = "FENIX_TOKEN";
 
+fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
 fn read_token(path: &Path) -> Result<String, Failure> {
     let wrong = |why: String| Failure::usage(format!("{} holds no token: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -81,6 +89,7 @@ fn read_token(path: &Path) -> Result<String, Failure> {
 pub struct Fenix {
     client: Client,
     base: String,
+    has_token: bool,
 }
 
 impl Fenix {
@@ -101,6 +110,9 @@ impl Fenix {
         }
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
+            if parsed.scheme() == "http" && !is_this_machine(&parsed) {
+                print::note(format!("{base} speaks no TLS: everybody on the way can read the token"));
+            }
             let wrong = |_| Failure::usage("the token holds letters that no token has");
             let mut value = HeaderValue::try_from(token).map_err(wrong)?;
             value.set_sensitive(true);
@@ -115,7 +127,7 @@ impl Fenix {
             .timeout(ANSWER_WITHIN)
             .build()
             .map_err(|error| Failure::of(&error))?;
-        Ok(Fenix { client, base })
+        Ok(Fenix { client, base, has_token: token.is_some() })
     }
 
     /// The server's address.
@@ -136,12 +148,23 @@ impl Fenix {
     /// # Errors
     /// The server cannot be reached, or refused, with what it said.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let url = if path.starts_with("http") { self.own(path)? } else { format!("{}{path}", self.base) };
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
             request = request.json(body);
         }
         self.answer(request).await
+    }
+
+    /// A whole URL, which came from outside: with a token only this server's own are called, whoever wrote it.
+    fn own(&self, url: &str) -> Result<String, Failure> {
+        let is_own = url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'));
+        if self.has_token && !is_own {
+            let shown: String = url.chars().take(128).collect();
+            let message = format!("{shown} is not at {}: the token is not sent there", self.base);
+            return Err(Failure::failed(message).hint("name the server by its `public_url` with --url"));
+        }
+        Ok(url.to_owned())
     }
 
     /// Makes one call with a body that is no JSON.

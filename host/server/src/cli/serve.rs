@@ -36,6 +36,8 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
         print::note("the log was set up before");
     }
     let mut stop = stop::stop(args.stop).map_err(|error| Failure::of(&error))?;
+    // Before anybody can know of us: else it would end us.
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::of(&error))?;
     let server = Server::start(config).await.map_err(|error| match &error {
         StartError::Listen(_) | StartError::Base(_) | StartError::Tokens(_) | StartError::Tls(_) => {
             Failure { kind: Kind::Usage, ..Failure::of(&error) }
@@ -51,7 +53,6 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     print::line(format!("ready: {}", server.url()));
     notify::say(notify::READY);
-    let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::of(&error))?;
     loop {
         tokio::select! {
             () = stop::stopped(&mut stop) => break,
