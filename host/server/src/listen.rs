@@ -168,3 +168,28 @@ async fn connection(
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Time stands still and jumps to whatever is waited for next, so this takes none.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_no_more_of_an_answer_loses_the_connection() {
+        const LARGE: usize = 256 * 1024;
+        let router = Router::new().route("/", get(async || "x".repeat(LARGE)));
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (_stop, stopped) = watch::channel(false);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let serving = tokio::spawn(connection(server, peer, router, stopped));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        // Nothing is read until the server has given up.
+        serving.await.unwrap();
+        let mut taken = Vec::new();
+        client.read_to_end(&mut taken).await.unwrap();
+        assert!(taken.len() < LARGE, "{}", taken.len());
+    }
+}

@@ -103,7 +103,7 @@ fn managers_may_be_asked_and_answer_about_each_instance_by_itself() {
     let about = |instance: &str| Content::AskInstance(AskId(1), instance.into());
     assert_eq!(told, [about("i1"), about("i3")]);
     assert_eq!(answer(&mut world, "i1", &[MoveHow::Migrate]), Ok(Answer::Done));
-    assert_eq!(answer(&mut world, "i1", &[MoveHow::Migrate]), Ok(Answer::Done), "doubled");
+    assert_eq!(answer(&mut world, "i1", &[MoveHow::Migrate]), Ok(Answer::Idle), "doubled");
     assert_eq!(status(&world), AskStatus::Open);
     world.restart();
     assert!(answer(&mut world, "i3", &[]).is_err(), "no action, and none is stated");

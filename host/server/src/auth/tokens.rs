@@ -121,7 +121,7 @@ impl Tokens {
         let file: File = toml::from_str(text).map_err(|error| {
             // Without the line itself, which may hold a token that somebody put there by mistake.
             let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
-            format!("line {}: {}", before.lines().count().max(1), error.message())
+            format!("line {}: {}", before.matches('\n').count() + 1, error.message())
         })?;
         if file.token.is_empty() {
             return Err("it holds no token, so nobody could call; `fenix token new` makes one".into());
