@@ -2,12 +2,13 @@
 #   make demo    a whole maintenance session on a simulated cloud, in about a minute
 #   make test    every test
 #   make bench   the table of benchmarks
+#   make dist    the release archive, in target/dist
 #   make lint    format, clippy, documentation, tidy rules
 
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test bench lint build deps browser
+.PHONY: demo test bench lint build deps browser dist
 
 build: deps
 	$(CARGO) build --locked
@@ -30,6 +31,10 @@ lint: deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+dist: deps
+	$(CARGO) build --locked --release --bin fenix
+	host/deploy/dist.sh "$${CARGO_TARGET_DIR:-target}/release/fenix" "$${CARGO_TARGET_DIR:-target}/dist"
 
 # The browser that the page is tested in.
 browser:

@@ -14,6 +14,7 @@ use crate::auth::Rate;
 use crate::log::{Format, LogSettings};
 use crate::receivers::Receivers;
 use crate::tls;
+use crate::traces::TraceSettings;
 use crate::wire::terms::TermsText;
 
 /// The port of every known deployment of the earlier Fenix.
@@ -83,6 +84,9 @@ pub struct Settings {
     /// The log.
     #[command(flatten)]
     pub log: LogSettings,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceSettings,
     /// The terms of a session that says nothing about them. Only in the file.
     #[arg(skip)]
     pub terms: TermsText,
@@ -111,6 +115,8 @@ pub struct Config {
     pub tls: Option<tls::Files>,
     /// Form of the log.
     pub log: Format,
+    /// Where traces go; `None` = nowhere.
+    pub traces: Option<String>,
     /// The terms of a session that says nothing about them.
     pub terms: Terms,
 }
@@ -210,6 +216,7 @@ impl Settings {
             tls_key: self.tls_key.or(other.tls_key),
             plain_http: self.plain_http || other.plain_http,
             log: self.log.or(other.log),
+            traces: self.traces.or(other.traces),
             terms: if self.terms == TermsText::default() { other.terms } else { self.terms },
         }
     }
@@ -250,6 +257,7 @@ impl Settings {
             plugin_dir: self.plugin_dir,
             receivers: Receivers::new(self.deliver_to),
             log: self.log.format.unwrap_or_default(),
+            traces: self.traces.endpoint,
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
         })
     }

@@ -21,6 +21,7 @@ pub mod sandbox;
 pub mod server;
 pub mod stop;
 pub mod tls;
+pub mod traces;
 
 pub mod cli;
 pub mod demo;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fenix_cloud::Cloud;
 use fenix_cloud::sim::{Patience, SimClient};
-use fenix_engine::ports::Clock;
+use fenix_engine::ports::{Clock, Journal};
 use fenix_engine::{Engine, RecoveryError, Settings};
 use fenix_store::{OpenError, SledJournal};
 use rustls::ServerConfig;
@@ -26,6 +26,7 @@ use crate::shell::feed::Feed;
 use crate::shell::hands::Hands;
 use crate::shell::writer::{Parts, Writer, whole};
 use crate::tls::{self, TlsError, Trust};
+use crate::traces::{self, Sending, TraceError};
 use crate::wire::payload::{Base, BaseError};
 
 /// Why the server cannot start.
@@ -55,6 +56,9 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// The system refused a thread or a socket.
     #[error("the system refused")]
     System(#[from] std::io::Error),
@@ -73,6 +77,7 @@ pub struct Server {
     tls: Option<(tls::Files, watch::Sender<Arc<ServerConfig>>)>,
     stop: watch::Sender<bool>,
     writer: Writer,
+    traces: Sending,
     http: JoinHandle<()>,
 }
 
@@ -113,8 +118,11 @@ impl Server {
         let actions = Actions::new(&plugins, cloud.clone(), runtime.clone());
         let actions = Arc::new(ports::Counted::new(actions, &plugins, &metrics));
         let history = History::new(journal.reader());
+        let journal: Box<dyn Journal + Send> =
+            Box::new(journal::Counted::new(Box::new(journal), metrics.clone(), engine.state()));
+        let (journal, traces) = traces::start(config.traces.as_deref(), journal, engine.state(), &metrics)?;
         let parts = Parts {
-            journal: Box::new(journal::Counted::new(Box::new(journal), metrics.clone(), engine.state())),
+            journal,
             engine,
             workflows: Arc::new(ports::Counted::new(plugins.clone(), &plugins, &metrics)),
             clock: clock.clone(),
@@ -142,7 +150,7 @@ impl Server {
             attaching,
         };
         let http = tokio::spawn(listen::serve(listener, router(Arc::new(api)), shown, stopped));
-        Ok(Server { address, door, tls, stop, writer, http })
+        Ok(Server { address, door, tls, stop, writer, traces, http })
     }
 
     /// The address as a URL.
@@ -175,5 +183,6 @@ impl Server {
             tracing::error!(%fault, "serving ended with a fault");
         }
         self.writer.stop().await;
+        self.traces.end().await;
     }
 }

@@ -30,3 +30,4 @@ mod page;
 mod rules;
 mod sample_manager;
 mod tacker;
+mod traces;

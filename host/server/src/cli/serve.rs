@@ -39,9 +39,11 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     // Before anybody can know of us: else it would end us.
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| Failure::of(&error))?;
     let server = Server::start(config).await.map_err(|error| match &error {
-        StartError::Listen(_) | StartError::Base(_) | StartError::Tokens(_) | StartError::Tls(_) => {
-            Failure { kind: Kind::Usage, ..Failure::of(&error) }
-        }
+        StartError::Listen(_)
+        | StartError::Base(_)
+        | StartError::Tokens(_)
+        | StartError::Tls(_)
+        | StartError::Traces(_) => Failure { kind: Kind::Usage, ..Failure::of(&error) },
         StartError::Open(_)
         | StartError::Recovery(_)
         | StartError::Sandbox(_)

@@ -26,7 +26,16 @@ pub struct Counted {
 #[derive(Debug, Default)]
 struct Open {
     effects: BTreeMap<(SessionId, EffectId), &'static str>,
-    asks: BTreeMap<(SessionId, AskId), (AskKind, Option<Time>)>,
+    asks: BTreeMap<(SessionId, AskId), Asked>,
+}
+
+/// A question that is open.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    kind: AskKind,
+    at: Time,
+    /// A fast manager answers before we know that the question has reached it.
+    delivered: Option<Time>,
 }
 
 impl Counted {
@@ -37,7 +46,12 @@ impl Counted {
             let effects = session.effects.values();
             open.effects.extend(effects.map(|effect| ((id.clone(), effect.id), effect.kind.name())));
             let asks = session.open_asks.iter().filter_map(|ask| session.asks.get(ask));
-            open.asks.extend(asks.map(|ask| ((id.clone(), ask.id), (ask.kind, ask.delivered_at))));
+            open.asks.extend(asks.map(|ask| {
+                (
+                    (id.clone(), ask.id),
+                    Asked { kind: ask.kind, at: ask.opened_at, delivered: ask.delivered_at },
+                )
+            }));
         }
         Counted { journal, metrics, open }
     }
@@ -85,11 +99,11 @@ impl Open {
                 metrics.effects.get_or_create(&labels).inc();
             }
             Body::Asked { ask, .. } => {
-                self.asks.insert((id(), ask.id), (ask.kind, None));
+                self.asks.insert((id(), ask.id), Asked { kind: ask.kind, at: record.at, delivered: None });
             }
             Body::AskDelivered { ask, .. } => {
-                if let Some((_, delivered)) = self.asks.get_mut(&(id(), *ask)) {
-                    delivered.get_or_insert(record.at);
+                if let Some(asked) = self.asks.get_mut(&(id(), *ask)) {
+                    asked.delivered.get_or_insert(record.at);
                 }
             }
             Body::Replied { ask: Some(ask), reply, .. } => {
@@ -115,11 +129,12 @@ impl Open {
         answer: &'static str,
         at: Option<Time>,
     ) {
-        let Some((kind, delivered)) = self.asks.remove(&key) else { return };
+        let Some(Asked { kind, at: asked, delivered }) = self.asks.remove(&key) else { return };
         metrics.asks.get_or_create(&vec![("ask", kind.wire().into()), ("answer", answer.into())]).inc();
-        if let (Some(at), Some(delivered)) = (at, delivered) {
+        if let Some(at) = at {
+            let took = at.since(delivered.unwrap_or(asked));
             let labels = vec![("ask", kind.wire().into())];
-            metrics.answer_seconds.get_or_create(&labels).observe(at.since(delivered).0 as f64 / 1000.0);
+            metrics.answer_seconds.get_or_create(&labels).observe(took.0 as f64 / 1000.0);
         }
     }
 }

@@ -58,6 +58,7 @@ pub struct Metrics {
     workflow_errors: Counters,
     action_seconds: Times,
     action_errors: Counters,
+    trace_spans: Counters,
 }
 
 impl Metrics {
@@ -109,6 +110,7 @@ impl Metrics {
                 "action_errors",
                 "Calls of actions that ended without progress, by why",
             ),
+            trace_spans: counters(all, "trace_spans", "Spans of traces, by whether they were sent"),
             registry,
         };
         Arc::new(metrics)
@@ -119,6 +121,11 @@ impl Metrics {
         let labels =
             vec![("method", method.into()), ("route", route.into()), ("status", status.to_string().into())];
         self.http_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Spans were sent, or lost.
+    pub fn traced(&self, outcome: &'static str, spans: usize) {
+        self.trace_spans.get_or_create(&vec![("outcome", outcome.into())]).inc_by(spans as u64);
     }
 
     /// All figures: those that were counted, and how things stand.
