@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{self, Receiver};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::http::{content_length, get, read_head};
 use crate::process::PATIENCE;
-use crate::rig::{Rig, sample_body, small_cloud, wait_for_end};
+use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// A collector on a free port: its URL, and every body that it got.
 fn collector() -> (String, Receiver<Value>) {
@@ -107,6 +108,25 @@ fn a_session_is_one_trace_with_hosts_effects_questions_and_decisions_in_their_pl
     }
     let hosts = spans.values().filter(|span| span.text("name") == "host");
     assert_eq!(hosts.filter_map(|span| span.attribute("fenix.host")).count(), 5);
+}
+
+#[test]
+fn after_a_crash_the_trace_goes_on_and_parents_are_right() {
+    let (url, bodies) = collector();
+    let mut rig = Rig::start_with(&small_cloud(), &["--traces-endpoint", &url]);
+    let _manager = rig.manager(&[]);
+    let session = rig.begin(&sample_body(&[]));
+    wait_for(&session, |news| news["lines"].to_string().contains("compute-1 fenced"));
+    rig.crash_server();
+    let back = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    wait_for_end(&session);
+    let spans = gather(&bodies);
+    let after = || spans.values().filter(|span| u128::from(span.nanos("startTimeUnixNano")) >= back);
+    assert!(after().count() > 0, "{spans:?}");
+    for span in after() {
+        let parent = spans.get(span.text("parentSpanId")).unwrap_or_else(|| panic!("no parent: {span:?}"));
+        assert_eq!(parent.text("traceId"), span.text("traceId"));
+    }
 }
 
 #[test]
