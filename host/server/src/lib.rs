@@ -24,5 +24,6 @@ pub mod tls;
 pub mod traces;
 
 pub mod cli;
+pub mod conformance;
 pub mod demo;
 pub mod vnfm;

@@ -71,6 +71,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        // With its standard input open: the end of that would end it.
+        let open = self.child.stdin.take();
+        let status = self.child.wait().unwrap();
+        drop(open);
+        status
+    }
+
     /// Ends it by the end of its standard input, and waits for it.
     pub(crate) fn stop(mut self) -> ExitStatus {
         drop(self.child.stdin.take());

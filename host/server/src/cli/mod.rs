@@ -65,6 +65,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Run an application manager to try things out with
     Vnfm(crate::vnfm::VnfmArgs),
+    /// Play a session against a manager or listener, and say which clauses of the contract it breaks
+    Conformance(crate::conformance::ConformanceArgs),
     /// Run the simulated cloud, or look into it
     Cloud(cloud::CloudArgs),
     /// Watch a whole session roll through a full cloud
@@ -93,6 +95,7 @@ fn run(cli: Cli) -> ExitCode {
             Command::Audit(args) => audit::run(args, output).await,
             Command::Token(args) => token::run(args, output),
             Command::Vnfm(args) => crate::vnfm::run(args).await,
+            Command::Conformance(args) => crate::conformance::run(args, output).await,
             Command::Cloud(args) => cloud::run(args, output).await,
             Command::Demo(args) => crate::demo::run(args, output).await,
         }

@@ -18,14 +18,14 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 const MAX_LOOKS: usize = 600;
 
 /// What went wrong in the cloud, for people.
-pub(super) type Trouble = String;
+pub(crate) type Trouble = String;
 
 fn trouble(error: &CloudError) -> Trouble {
     error.to_string()
 }
 
 /// Everything in the cloud.
-pub(super) async fn read(cloud: &SimClient) -> Result<Inventory, Trouble> {
+pub(crate) async fn read(cloud: &SimClient) -> Result<Inventory, Trouble> {
     match cloud.call(&CloudCall::ReadAll).await.map_err(|error| trouble(&error))? {
         CloudReply::All { hosts, instances, groups } => {
             let mut inventory = Inventory::default();
@@ -48,7 +48,7 @@ fn single<'a>(inventory: &'a Inventory, project: &'a ProjectId) -> impl Iterator
 /// Removes up to `count` instances that no other backs up, and notes each in `removed` as it was.
 ///
 /// They are taken from as few hosts as possible, so that they make room for a whole host's instances.
-pub(super) async fn scale_in(
+pub(crate) async fn scale_in(
     cloud: &SimClient,
     project: &ProjectId,
     count: usize,
@@ -68,7 +68,7 @@ pub(super) async fn scale_in(
 }
 
 /// Creates instances like these again, wherever the scheduler puts them, and takes each off the list.
-pub(super) async fn scale_out(cloud: &SimClient, removed: &mut Vec<Instance>) -> Result<(), Trouble> {
+pub(crate) async fn scale_out(cloud: &SimClient, removed: &mut Vec<Instance>) -> Result<(), Trouble> {
     while let Some(old) = removed.last() {
         create(cloud, old, HostId::from("")).await?;
         removed.pop();
@@ -77,7 +77,7 @@ pub(super) async fn scale_out(cloud: &SimClient, removed: &mut Vec<Instance>) ->
 }
 
 /// Re-creates an instance on another host that is in service, and removes it where it is.
-pub(super) async fn move_away(cloud: &SimClient, id: &InstanceId) -> Result<InstanceId, Trouble> {
+pub(crate) async fn move_away(cloud: &SimClient, id: &InstanceId) -> Result<InstanceId, Trouble> {
     let inventory = read(cloud).await?;
     let old = inventory.instance(id).ok_or_else(|| format!("instance {id} is gone"))?;
     let avoid: BTreeSet<&HostId> = match &old.group {

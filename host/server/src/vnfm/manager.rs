@@ -25,6 +25,9 @@ use crate::wire::time::clock;
 /// Attempts to bring an answer to Fenix: it may just be restarting.
 const REPLY_TRIES: usize = 20;
 
+/// Attempts to bring an answer that Fenix does not take: it may be busy.
+const REFUSED_TRIES: usize = 5;
+
 /// Pause between two of them.
 const REPLY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -197,10 +200,12 @@ impl Manager {
         let url = event.text("reply_url");
         let did = if did.is_empty() { String::new() } else { format!(" ({did})") };
         let (asked, answer) = (event.text("state"), reply["state"].as_str().unwrap_or_default());
-        for _ in 0..REPLY_TRIES {
+        for tried in 1..=REPLY_TRIES {
             match self.fenix.call(Method::PUT, url, Some(reply)).await {
                 Ok(_) => return say(&format!("{asked} -> {answer}{did}")),
-                Err(failure) if failure.kind == Kind::Unreachable => tokio::time::sleep(REPLY_PAUSE).await,
+                Err(failure) if failure.kind == Kind::Unreachable || tried < REFUSED_TRIES => {
+                    tokio::time::sleep(REPLY_PAUSE).await;
+                }
                 Err(failure) => return say(&format!("{asked} -> {answer}{did}, refused: {failure}")),
             }
         }
