@@ -89,7 +89,7 @@ impl Session {
                 (format!("action {plugin} on {} done", target.name()), report.clone())
             }
             Body::MessageEnded { message, delivery } => {
-                let message = self.outbox.get(message)?;
+                let message = self.outbox.get(*message)?;
                 let why = match delivery {
                     crate::message::Delivery::Delivered | crate::message::Delivery::Dropped => return None,
                     crate::message::Delivery::Rejected { why }

@@ -18,6 +18,7 @@ pub mod decision;
 pub mod effect;
 pub mod hosts;
 pub mod message;
+pub mod outbox;
 pub mod past;
 pub mod policy;
 pub mod session;

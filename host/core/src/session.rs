@@ -8,9 +8,9 @@ use crate::ask::{Ask, AskKind, Reply};
 use crate::decision::{Decision, Waiting};
 use crate::effect::Effect;
 use crate::hosts::Hosts;
-use crate::id::{AskId, Digest, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId};
+use crate::id::{AskId, Digest, EffectId, HostId, InstanceId, ProjectId, SessionId};
 use crate::inventory::{HostKind, Service};
-use crate::message::Message;
+use crate::outbox::Outbox;
 use crate::policy::Terms;
 use crate::rules::Refusal;
 use crate::time::Time;
@@ -325,7 +325,7 @@ pub struct Session {
     /// How the actions stand on each target on which they were begun.
     pub work: BTreeMap<Target, Vec<ActionRun>>,
     /// Messages not yet delivered.
-    pub outbox: BTreeMap<MessageId, Message>,
+    pub outbox: Outbox,
     /// The workflow's notes.
     pub notes: BTreeMap<String, String>,
     /// What the workflow said it waits for.
@@ -379,7 +379,7 @@ impl Session {
             open_asks: BTreeSet::new(),
             effects: BTreeMap::new(),
             work: BTreeMap::new(),
-            outbox: BTreeMap::new(),
+            outbox: Outbox::default(),
             notes: BTreeMap::new(),
             waiting: Waiting::default(),
             refused: Vec::new(),

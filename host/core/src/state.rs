@@ -253,10 +253,10 @@ impl Session {
             }
             Body::Queued { message } => {
                 self.next.message = self.next.message.max(message.id.0 + 1);
-                self.outbox.insert(message.id, message.clone());
+                self.outbox.insert(message.clone());
             }
             Body::MessageEnded { message, .. } => {
-                self.outbox.remove(message).ok_or_else(|| format!("no message {message}"))?;
+                self.outbox.remove(*message).ok_or_else(|| format!("no message {message}"))?;
             }
             Body::Observed { .. }
             | Body::Subscribed { .. }

@@ -158,7 +158,7 @@ impl Engine {
     /// within the request that brings them the question.
     fn was_sent(&self, id: &SessionId, ask: &Ask) -> bool {
         let begun = |(key, attempts): (&(SessionId, MessageId), &crate::outbox::Attempts)| {
-            let message = self.state.session(id).and_then(|session| session.outbox.get(&key.1));
+            let message = self.state.session(id).and_then(|session| session.outbox.get(key.1));
             attempts.begun() && message.is_some_and(|message| message.content.ask() == Some(ask.id))
         };
         let all = (id.clone(), MessageId(0))..=(id.clone(), MessageId(u32::MAX));
@@ -299,7 +299,7 @@ impl Engine {
 }
 
 fn is_queued(session: &Session, to: &SubscriptionId, ask: AskId) -> bool {
-    session.outbox.values().any(|message| message.to == *to && message.content.ask() == Some(ask))
+    session.outbox.to(to).any(|message| message.content.ask() == Some(ask))
 }
 
 /// The messages that put a question: one, or one for each instance whose action is not chosen yet.

@@ -1,8 +1,6 @@
 //! Messages on their way: in order for each subscriber, again until they are taken or lose their sense, and no
 //! subscriber delays another.
 
-use std::collections::BTreeSet;
-
 use fenix_core::ask::{AskKind, AskStatus};
 use fenix_core::id::{HostId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::message::{Content, Delivery, Message};
@@ -33,22 +31,25 @@ impl Engine {
     /// Sends the first waiting message of each subscriber, if it is due.
     pub(crate) fn deliver_messages(&mut self) {
         let sessions = self.agenda.touched().filter_map(|id| self.state.session(id));
-        let first: Vec<(SessionId, Message)> = sessions
-            .flat_map(|session| first_messages(session).map(|message| (session.id.clone(), message.clone())))
+        let due: Vec<(SessionId, Message)> = sessions
+            .flat_map(|session| session.outbox.first().map(move |message| (session, message)))
+            .filter(|(session, message)| self.due(session, message).is_some_and(|at| at <= self.now))
+            .map(|(session, message)| (session.id.clone(), message.clone()))
             .collect();
-        for (session, message) in first {
-            let key = (session.clone(), message.id);
-            let attempts = self.attempts.entry(key).or_default();
-            let due = message.not_before.max(attempts.next_at);
-            if attempts.in_flight.is_some() || due > self.now {
-                continue;
-            }
+        for (session, message) in due {
             let Some(envelope) = self.envelope(&session, &message) else { continue };
             let id = self.new_call(Owner::Message(session.clone(), message.id), None);
-            if let Some(attempts) = self.attempts.get_mut(&(session, message.id)) {
-                attempts.in_flight = Some(id);
-            }
+            self.attempts.entry((session, message.id)).or_default().in_flight = Some(id);
             self.orders.push(Order::Deliver { id, envelope: Box::new(envelope) });
+        }
+    }
+
+    /// When a message may be tried next; `None` while an attempt is under way.
+    fn due(&self, session: &Session, message: &Message) -> Option<Time> {
+        match self.attempts.get(&(session.id.clone(), message.id)) {
+            Some(attempts) if attempts.in_flight.is_some() => None,
+            Some(attempts) => Some(message.not_before.max(attempts.next_at)),
+            None => Some(message.not_before),
         }
     }
 
@@ -56,28 +57,37 @@ impl Engine {
     /// wait behind it are looked at then.
     pub(crate) fn next_message(&self, session: &Session) -> Option<Time> {
         let due = |message: &Message| {
-            let at = match self.attempts.get(&(session.id.clone(), message.id)) {
-                Some(attempts) if attempts.in_flight.is_some() => return None,
-                Some(attempts) => message.not_before.max(attempts.next_at),
-                None => message.not_before,
-            };
+            let at = self.due(session, message)?;
             Some(self.expires_at(session, message).map_or(at, |end| at.min(end)))
         };
-        first_messages(session).filter_map(due).min()
+        session.outbox.first().filter_map(due).min()
     }
 
-    /// Drops what is too old; closings may wait for that.
+    /// Drops what is too old; closings may wait for that. Whoever stands behind another was queued later: it is looked
+    /// at when its turn comes.
     pub(crate) fn expire_messages(&mut self) {
-        let mut too_old: Vec<(SessionId, MessageId)> = Vec::new();
-        for session in self.agenda.touched().filter_map(|id| self.state.session(id)) {
-            let is_over = |end: Time| end <= self.now;
-            let old = |message: &&Message| self.expires_at(session, message).is_some_and(is_over);
-            too_old.extend(session.outbox.values().filter(old).map(|old| (session.id.clone(), old.id)));
+        loop {
+            let too_old = self.first_too_old();
+            if too_old.is_empty() {
+                return;
+            }
+            for key in too_old {
+                let tried = self.attempts.get(&key);
+                let why = tried.map(|attempts| attempts.last_error.clone()).unwrap_or_default();
+                self.end_message(&key.0, key.1, Delivery::Expired { why });
+            }
         }
-        for key in too_old {
-            let why = self.attempts.get(&key).map(|attempts| attempts.last_error.clone()).unwrap_or_default();
-            self.end_message(&key.0, key.1, Delivery::Expired { why });
-        }
+    }
+
+    fn first_too_old(&self) -> Vec<(SessionId, MessageId)> {
+        let sessions = self.agenda.touched().filter_map(|id| self.state.session(id));
+        let first =
+            sessions.flat_map(|session| session.outbox.first().map(move |message| (session, message)));
+        let is_over = |end: Time| end <= self.now;
+        first
+            .filter(|(session, message)| self.expires_at(session, message).is_some_and(is_over))
+            .map(|(session, message)| (session.id.clone(), message.id))
+            .collect()
     }
 
     /// When a message loses its sense: a question with its window, which may be moved, but not the word that all is
@@ -112,7 +122,7 @@ impl Engine {
         let Some(awaited) = self.awaited.remove(&id) else { return };
         let Owner::Message(session, message) = awaited.owner else { return };
         self.agenda.touch(&session);
-        let known = self.state.session(&session).and_then(|known| known.outbox.get(&message)).cloned();
+        let known = self.state.session(&session).and_then(|known| known.outbox.get(message)).cloned();
         let Some(known) = known else {
             self.attempts.remove(&(session, message));
             return;
@@ -155,7 +165,7 @@ impl Engine {
         let Some(known) = self.state.session(session) else { return };
         let undelivered =
             known.asks.get(&ask).is_some_and(|open| open.is_open() && open.delivered_at.is_none());
-        let others = known.outbox.values().any(|message| message.content.ask() == Some(ask));
+        let others = known.outbox.iter().any(|message| message.content.ask() == Some(ask));
         if undelivered && !others {
             self.end_ask(session, ask, AskStatus::Undelivered);
         }
@@ -170,7 +180,7 @@ impl Engine {
     pub(crate) fn drop_session_messages(&mut self, id: &SessionId, lost: impl Fn(&Message) -> bool) {
         let Some(session) = self.state.session(id) else { return };
         let gone: Vec<MessageId> =
-            session.outbox.values().filter(|message| lost(message)).map(|message| message.id).collect();
+            session.outbox.iter().filter(|message| lost(message)).map(|message| message.id).collect();
         for message in gone {
             self.end_message(id, message, Delivery::Dropped);
         }
@@ -242,10 +252,4 @@ impl Engine {
             self.queue(id, to, content.clone(), self.now, valid);
         }
     }
-}
-
-/// The first message of a session to each subscriber.
-fn first_messages(session: &Session) -> impl Iterator<Item = &Message> {
-    let mut seen: BTreeSet<&SubscriptionId> = BTreeSet::new();
-    session.outbox.values().filter(move |message| seen.insert(&message.to))
 }

@@ -1,6 +1,7 @@
 //! Messages on their way.
 
 use fenix_core::ask::{AskKind, AskStatus};
+use fenix_core::blocker::{What, blockers};
 use fenix_core::decision::Decision;
 use fenix_core::id::AskId;
 use fenix_core::message::Delivery;
@@ -11,7 +12,7 @@ use fenix_engine::Settings;
 use fenix_engine::command::Command;
 use fenix_engine::event::{DeliveryError, Envelope, Event};
 
-use crate::harness::{World, ack, ask, plan, secs};
+use crate::harness::{START, World, ack, ask, plan, secs};
 
 fn unreachable() -> Result<(), DeliveryError> {
     Err(DeliveryError::Unreachable("refused".into()))
@@ -128,7 +129,7 @@ fn what_cannot_be_delivered_in_time_is_dropped_and_shown() {
             world.mail_says(unreachable());
         }
     }
-    assert!(world.now.since(crate::harness::START) >= Settings::default().message_valid);
+    assert!(world.now.since(START) >= Settings::default().message_valid);
     assert!(matches!(ended(&world)[..], [Delivery::Expired { why }] if why == "refused"));
 }
 
@@ -173,6 +174,42 @@ fn a_question_that_reaches_nobody_in_time_counts_as_undelivered() {
         }
     }
     assert_eq!(status(&world), &AskStatus::Undelivered);
+}
+
+#[test]
+fn who_cannot_be_reached_is_shown_with_since_when_until_when_and_what_happens_then() {
+    let mut world = asked();
+    let since = world.now;
+    let shown = |world: &World| blockers(world.state(), &"s".into(), world.now).remove(0);
+    world.mail_says(unreachable());
+    world.pass(secs(5));
+    let blocker = shown(&world);
+    assert_eq!((blocker.what, blocker.on.as_str()), (What::ManagerUnreachable, "p"));
+    assert_eq!((blocker.since, blocker.until), (since, Some(since + plan().terms.deliver_within)));
+    assert!(blocker.then.contains("asked again"), "{}", blocker.then);
+    world.mail_says(Ok(()));
+    assert_eq!(shown(&world).what, What::Reply);
+}
+
+#[test]
+fn what_stands_behind_something_too_old_is_dropped_when_it_is_too_old_itself() {
+    let mut world = World::new();
+    world.subscribe("ui", "admin", "maintenance.session");
+    world.open("s", plan(), &["a"]).unwrap();
+    world.pass(secs(600));
+    world.decide([Decision::Enter { phase: Phase::ScaleIn }]);
+    let valid = Settings::default().message_valid;
+    let count = |world: &World| ended(world).len();
+    while count(&world) < 2 {
+        world.pass(secs(600));
+        while !world.mail.is_empty() {
+            world.mail_says(unreachable());
+        }
+        let old = if world.now.since(START) >= valid { 1 } else { 0 };
+        assert!(count(&world) >= old && count(&world) <= 2);
+    }
+    assert!(world.session().outbox.is_empty());
+    assert!(ended(&world).iter().all(|end| matches!(end, Delivery::Expired { .. })));
 }
 
 #[test]

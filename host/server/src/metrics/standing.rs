@@ -170,7 +170,7 @@ impl Standing<'_> {
         // Those for whom nothing waits are there too, with a zero.
         let mut all: BTreeMap<&str, Waiting> =
             self.state.subscriptions.keys().map(|id| (id.as_str(), Waiting::default())).collect();
-        for message in self.state.sessions.values().flat_map(|session| session.outbox.values()) {
+        for message in self.state.sessions.values().flat_map(|session| session.outbox.iter()) {
             all.entry(message.to.as_str()).or_default().add(self.now.since(message.queued_at).0);
         }
         let mut busiest: Vec<(&str, Waiting)> = all.into_iter().collect();
