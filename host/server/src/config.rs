@@ -15,6 +15,7 @@ use crate::log::{Format, LogSettings};
 use crate::receivers::Receivers;
 use crate::tls;
 use crate::traces::TraceSettings;
+use crate::tls::{self, Trust};
 use crate::wire::terms::TermsText;
 
 /// The port of every known deployment of the earlier Fenix.
@@ -61,9 +62,14 @@ pub struct Settings {
     /// Folder with plug-ins beside those that come with Fenix: every *.wasm file in it
     #[arg(long, value_name = "DIR", env = "FENIX_PLUGIN_DIR")]
     pub plugin_dir: Option<PathBuf>,
-    /// Host to which messages may be sent beside this machine; may be repeated
+    /// Where messages may be sent beside this machine: a host, a host and port, an address, or a network like
+    /// 10.0.0.0/8; may be repeated
     #[arg(long, value_name = "HOST")]
     pub deliver_to: Vec<String>,
+    /// Certificates of the authorities that receivers with https are believed by, in PEM [default: those that the
+    /// system knows]
+    #[arg(long, value_name = "FILE", env = "FENIX_DELIVER_CA")]
+    pub deliver_ca: Option<PathBuf>,
     /// File of the tokens with which callers say who they are; without it everybody on this machine may do everything.
     /// `fenix token new` makes it
     #[arg(long, value_name = "FILE", env = "FENIX_TOKENS")]
@@ -107,6 +113,8 @@ pub struct Config {
     pub plugin_dir: Option<PathBuf>,
     /// Where messages may be sent.
     pub receivers: Receivers,
+    /// Whose certificates are believed there.
+    pub deliver_trust: Trust,
     /// File of the tokens; `None` = everybody who reaches the server may do everything.
     pub tokens: Option<PathBuf>,
     /// How fast the holder of a token may call.
@@ -167,6 +175,9 @@ pub enum ConfigError {
         "`public_url` is missing: managers cannot answer to {0}, which stands for every address of this machine"
     )]
     NoPublicUrl(SocketAddr),
+    /// Nobody can be meant by it.
+    #[error("`deliver_to` holds {0:?}: write a host, host:port, an address, or a network like 10.0.0.0/8")]
+    NoReceiver(String),
     /// One of the two files of TLS is missing.
     #[error("`tls_certificate` and `tls_key` go together: name both, or none")]
     HalfTls,
@@ -210,6 +221,7 @@ impl Settings {
             cloud: self.cloud.or(other.cloud),
             plugin_dir: self.plugin_dir.or(other.plugin_dir),
             deliver_to,
+            deliver_ca: self.deliver_ca.or(other.deliver_ca),
             tokens: self.tokens.or(other.tokens),
             calls_per_second: self.calls_per_second.or(other.calls_per_second),
             tls_certificate: self.tls_certificate.or(other.tls_certificate),
@@ -255,7 +267,8 @@ impl Settings {
             data_dir: self.data_dir.unwrap_or(DEFAULT_DATA_DIR.into()),
             cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
             plugin_dir: self.plugin_dir,
-            receivers: Receivers::new(self.deliver_to),
+            receivers: Receivers::new(self.deliver_to).map_err(ConfigError::NoReceiver)?,
+            deliver_trust: self.deliver_ca.map_or(Trust::System, Trust::File),
             log: self.log.format.unwrap_or_default(),
             traces: self.traces.endpoint,
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
@@ -321,6 +334,7 @@ mod tests {
         check("listen = \"0.0.0.0:1\"\ntokens = \"t\"\nplain_http = true", "`public_url` is missing");
         check("tls_key = \"k\"", "name both, or none");
         check("calls_per_second = 0", "nonzero");
+        check("deliver_to = [\"http://manager.example\"]", "holds \"http://manager.example\"");
         check("[terms]\nrounds = 0", "terms.rounds is 0");
         check("[terms.policies]\nnack = \"force\"", "never a default");
         check("[terms.policies]\nnack = \"maybe\"", "unknown variant `maybe`");

@@ -102,7 +102,7 @@ impl Server {
         let address = listener.local_addr()?;
         let scheme = scheme(tls.is_some());
         let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
-        let courier = Courier::new(base.clone(), config.receivers.clone(), tls::client(&Trust::Nobody)?)?;
+        let courier = Courier::new(base.clone(), config.receivers.clone(), believed(&config.deliver_trust)?)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::default());
         let (journal, opened) = SledJournal::open(&config.data_dir)?;
         let damaged = opened.damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
@@ -184,5 +184,17 @@ impl Server {
         }
         self.writer.stop().await;
         self.traces.end().await;
+    }
+}
+
+/// Whom messages with https believe. A machine that knows no authorities, as a container may, serves all other receivers.
+fn believed(trust: &Trust) -> Result<rustls::ClientConfig, TlsError> {
+    match (trust, tls::client(trust)) {
+        (Trust::System, Err(error)) => {
+            let why = whole(&error);
+            tracing::warn!(%why, "no receiver with https will be believed; name its authority as `deliver_ca`");
+            tls::client(&Trust::Nobody)
+        }
+        (_, made) => made,
     }
 }

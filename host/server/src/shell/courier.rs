@@ -1,7 +1,8 @@
 //! Delivers messages: one POST per attempt, in the form that the subscriber ordered.
 //!
 //! Receivers are other people's servers. They get a time limit, what they answer is read only as far as needed,
-//! redirects are not followed, and no proxy stands between.
+//! redirects are not followed, and no proxy stands between. What a receiver's name stands for is looked at when a
+//! connection is made, which goes to that very address: see [`crate::receivers`].
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 
 use crate::receivers::Receivers;
+use crate::shell::names::{Checked, Lookup, system};
 use crate::wire::payload::{Base, message_uuid};
 use crate::wire::{aodh, cloudevents};
 
@@ -45,8 +47,18 @@ impl Courier {
     /// # Errors
     /// The HTTP client cannot be made.
     pub fn new(base: Base, receivers: Receivers, tls: ClientConfig) -> Result<Courier, reqwest::Error> {
+        Self::with_names(base, receivers, tls, system)
+    }
+
+    fn with_names(
+        base: Base,
+        receivers: Receivers,
+        tls: ClientConfig,
+        lookup: Lookup,
+    ) -> Result<Courier, reqwest::Error> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
+            .dns_resolver(Checked { receivers: receivers.clone(), lookup })
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
@@ -131,7 +143,21 @@ async fn beginning(mut response: Response) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use axum::Router;
+    use axum::http::HeaderMap;
+    use axum::routing::post;
+    use fenix_core::id::MessageId;
+    use fenix_core::message::{Content, Message, Subscription};
+    use fenix_core::time::Time;
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::config::loopback;
+    use crate::listen;
+    use crate::shell::names::Looking;
+    use crate::tls::{self, Trust};
 
     #[test]
     fn a_refusal_is_final_unless_it_says_that_it_is_not() {
@@ -140,6 +166,114 @@ mod tests {
         }
         for status in [100, 408, 429, 500, 502, 503, 504] {
             assert!(!is_final(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+    }
+
+    /// Names as somebody might set them who wants the server to call itself, or a metadata service.
+    fn names(name: String) -> Looking {
+        let addresses: &[&str] = match name.as_str() {
+            "good.example" | "localhost" => &["127.0.0.1"],
+            "inside.example" => &["127.0.0.1", "::1"],
+            "metadata.example" => &["169.254.169.254", "fe80::1"],
+            "mixed.example" => &["169.254.169.254", "127.0.0.1"],
+            _ => &[],
+        };
+        let read: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Box::pin(async { Ok(read) })
+    }
+
+    fn envelope(url: String) -> Envelope {
+        Envelope {
+            session: "s".into(),
+            message: Message {
+                id: MessageId(0),
+                to: "m".into(),
+                content: Content::ActionDone("i".into()),
+                queued_at: Time(0),
+                not_before: Time(0),
+                valid_until: Time(1),
+            },
+            subscription: Subscription {
+                id: "m".into(),
+                project: "p".into(),
+                event_type: "*".into(),
+                url,
+                format: Format::Aodh,
+            },
+            ask: None,
+            reply_at: None,
+            actions_at: None,
+            metadata: String::new(),
+        }
+    }
+
+    /// Delivers to that host under a list of what is allowed; the host that the receiver was called by.
+    async fn deliver(list: &[&str], host: &str) -> Result<String, DeliveryError> {
+        let socket = listen::bind(loopback(0)).await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let (called, hears) = watch::channel(String::new());
+        let take = move |headers: HeaderMap| async move {
+            called.send_replace(headers["host"].to_str().unwrap().to_owned());
+        };
+        let (_stop, stopped) = watch::channel(false);
+        tokio::spawn(listen::serve(socket, Router::new().route("/", post(take)), None, stopped));
+        let receivers = Receivers::new(list.iter().map(|entry| (*entry).to_owned())).unwrap();
+        let (base, tls) = (Base::new("http://127.0.0.1:1").unwrap(), tls::client(&Trust::Nobody).unwrap());
+        let courier = Courier::with_names(base, receivers, tls, names).unwrap();
+        let result = courier.deliver(&envelope(format!("http://{host}:{port}/"))).await;
+        let heard = hears.borrow().replace(&format!(":{port}"), "");
+        assert_eq!(result.is_ok(), !heard.is_empty(), "{host}");
+        result.map(|()| heard)
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_to_an_address_that_was_checked_and_to_no_other() {
+        for (list, host) in [
+            (&["good.example", "127.0.0.0/8"][..], "good.example"),
+            (&["mixed.example", "127.0.0.1"], "mixed.example"),
+            (&[], "localhost"),
+            (&[], "127.0.0.1"),
+        ] {
+            assert_eq!(deliver(list, host).await, Ok(host.to_owned()), "{list:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_stands_for_what_was_not_allowed_is_not_called() {
+        for (list, host, expected) in [
+            (&["inside.example"][..], "inside.example", "inside.example is 127.0.0.1 now"),
+            (&["metadata.example"], "metadata.example", "metadata.example is 169.254.169.254 now"),
+            (&["mixed.example"], "mixed.example", "mixed.example is 169.254.169.254 now"),
+            (&["nobody.example"], "nobody.example", "nobody.example stands for no address"),
+        ] {
+            let result = deliver(list, host).await;
+            let refused = matches!(&result, Err(DeliveryError::Unreachable(why)) if why.contains(expected));
+            assert!(refused, "{host}: {result:?}");
+        }
+        let listed_no_more = deliver(&["other.example"], "good.example").await;
+        assert!(matches!(listed_no_more, Err(DeliveryError::Rejected(_))), "{listed_no_more:?}");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_with_https_is_called_if_its_certificate_is_believed() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["server.pem", "server.key"].map(|name| dir.path().join(name));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let shown = tls::server(&tls::Files { certificate: certificate.clone(), key }).unwrap();
+        let (_sender, shown) = watch::channel(shown);
+        let (_stop, stopped) = watch::channel(false);
+        let socket = listen::bind(loopback(0)).await.unwrap();
+        let url = format!("https://localhost:{}/", socket.local_addr().unwrap().port());
+        let router = Router::new().route("/", post(async || {}));
+        tokio::spawn(listen::serve(socket, router, Some(shown), stopped));
+        for (trust, believed) in [(Trust::File(certificate), true), (Trust::Nobody, false)] {
+            let (base, tls) = (Base::new("http://127.0.0.1:1").unwrap(), tls::client(&trust).unwrap());
+            let courier = Courier::with_names(base, Receivers::default(), tls, names).unwrap();
+            let result = courier.deliver(&envelope(url.clone())).await;
+            assert_eq!(result.is_ok(), believed, "{trust:?}: {result:?}");
+            assert!(!matches!(result, Err(DeliveryError::Rejected(_))), "it may be mended: {result:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`writer`] is the only place where the engine and its journal live, on a thread of their own. [`desk`] is how
 //! everybody else meets it. What the engine orders is carried out by [`hands`]: calls to the infrastructure, work
-//! of actions, and messages, which [`courier`] delivers. [`feed`] tells followers
+//! of actions, and messages, which [`courier`] delivers to addresses that `names` has checked. [`feed`] tells followers
 //! what happened. [`clock`] tells the time.
 
 pub mod clock;
@@ -10,4 +10,5 @@ pub mod courier;
 pub mod desk;
 pub mod feed;
 pub mod hands;
+mod names;
 pub mod writer;
