@@ -2,13 +2,14 @@
 #   make demo    a whole maintenance session on a simulated cloud, in about a minute
 #   make test    every test
 #   make bench   the table of benchmarks
+#   make bench-load  the same for many readers and subscribers
 #   make dist    the release archive, in target/dist
 #   make lint    format, clippy, documentation, tidy rules
 
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test bench lint build deps browser dist
+.PHONY: demo test bench bench-load lint build deps browser dist
 
 build: deps
 	$(CARGO) build --locked
@@ -24,6 +25,9 @@ test: deps browser
 
 bench: deps
 	$(CARGO) run --locked --release --package fenix-tests --example bench
+
+bench-load: deps
+	$(CARGO) run --locked --release --package fenix-tests --example load
 
 lint: deps
 	$(CARGO) fmt --all --check

@@ -13,9 +13,8 @@ use serde::Deserialize;
 use crate::auth::Rate;
 use crate::log::{Format, LogSettings};
 use crate::receivers::Receivers;
-use crate::tls;
-use crate::traces::TraceSettings;
 use crate::tls::{self, Trust};
+use crate::traces::TraceSettings;
 use crate::wire::terms::TermsText;
 
 /// The port of every known deployment of the earlier Fenix.

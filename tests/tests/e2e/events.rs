@@ -11,19 +11,19 @@ use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
-struct Event {
-    id: u64,
-    kind: String,
-    data: Value,
+pub(crate) struct Event {
+    pub(crate) id: u64,
+    pub(crate) kind: String,
+    pub(crate) data: Value,
 }
 
 /// A reader of the feed.
-struct Reader {
+pub(crate) struct Reader {
     lines: BufReader<TcpStream>,
 }
 
 impl Reader {
-    fn open(rig: &Rig, query: &str, last: Option<u64>) -> Reader {
+    pub(crate) fn open(rig: &Rig, query: &str, last: Option<u64>) -> Reader {
         let address = rig.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// Every event until one of a line that says so, that one included.
-    fn until(&mut self, what: &str) -> Vec<Event> {
+    pub(crate) fn until(&mut self, what: &str) -> Vec<Event> {
         let mut events = Vec::new();
         while events.last().is_none_or(|event: &Event| event.data["what"] != what) {
             events.push(self.next());

@@ -113,7 +113,12 @@ impl Rig {
 
     /// Registers a receiver for a type of events.
     pub(crate) fn listen(&self, id: &str, event_type: &str, url: &str) {
-        let body = json!({ "project_id": PROJECT, "event_type": event_type, "url": url });
+        self.listen_as(PROJECT, id, event_type, url);
+    }
+
+    /// The same for a project.
+    pub(crate) fn listen_as(&self, project: &str, id: &str, event_type: &str, url: &str) {
+        let body = json!({ "project_id": project, "event_type": event_type, "url": url });
         call_json("PUT", &self.at(&format!("/v1/subscriptions/{id}")), &body).good();
     }
 
