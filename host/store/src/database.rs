@@ -9,9 +9,11 @@
 //! * Values stay below 4 KiB, so that no page of sled's grows to the size from which on it goes to a file that is
 //!   never synced. Compression is off, the cache fixed.
 //!
-//! Records lie under their number; other ranges of keys hold the index by session ([`crate::index`]).
+//! Records lie under their number; other ranges of keys hold the index by session ([`crate::index`]), and the numbers
+//! that were left out on purpose.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
@@ -34,6 +36,9 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(5);
 const LET_GO_LOOK: Duration = Duration::from_millis(10);
 
 const RECORD: u8 = b'r';
+
+/// Numbers that were left out on purpose: the first of them, and as its value the last.
+const GAP: u8 = b'g';
 
 /// What syncs the database file: `File::sync_all`, unless a test wants it to fail.
 pub(crate) type SyncFile = Box<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
@@ -92,6 +97,11 @@ impl Batch {
     /// Adds a record's frame under its number.
     pub(crate) fn record(&mut self, seq: u64, frame: Vec<u8>) {
         self.0.insert(record_key(seq), frame);
+    }
+
+    /// Notes that the numbers from `first` to `last` are left out on purpose.
+    pub(crate) fn gap(&mut self, first: u64, last: u64) {
+        self.0.insert([&[GAP][..], &first.to_be_bytes()].concat(), last.to_be_bytes().to_vec());
     }
 
     /// Adds records, in the order of their numbers, to the streams of their sessions.
@@ -159,6 +169,20 @@ impl Database {
             }
             Ok(())
         })
+    }
+
+    /// The numbers that were left out on purpose: the last of each gap, by its first.
+    pub(crate) fn gaps(&self) -> Result<BTreeMap<u64, u64>, Fault> {
+        let mut gaps = BTreeMap::new();
+        self.contain(|db| {
+            for entry in db.scan_prefix([GAP]) {
+                let (key, value) = entry?;
+                let last = value.as_ref().try_into().map(u64::from_be_bytes);
+                gaps.insert(seq_of(&key), last.unwrap_or(0));
+            }
+            Ok(())
+        })?;
+        Ok(gaps)
     }
 
     /// The first numbers of a stream from that one on; at most `limit`.

@@ -39,10 +39,11 @@ impl DataDir {
         let lock = lock(path)?;
         let dir = DataDir { path: path.to_owned(), _lock: lock };
         if is_ours {
-            dir.check_marker()?
+            check_marker(path)?
         } else {
             dir.write_marker()?
         }
+        dir.undo_swap().map_err(io_error("put back", &dir.sled()))?;
         for sub in [dir.bodies(), dir.sled()] {
             create_dir(&sub).map_err(io_error("create", &sub))?;
         }
@@ -59,6 +60,30 @@ impl DataDir {
         self.path.join("sled")
     }
 
+    /// Where the database was while a compacted one takes its place.
+    pub(crate) fn old_sled(&self) -> PathBuf {
+        self.path.join("sled.old")
+    }
+
+    /// Where a compacted database is made.
+    pub(crate) fn new_sled(&self) -> PathBuf {
+        self.path.join("sled.new")
+    }
+
+    /// Where the sessions are that a compaction left out.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.path.join("archive")
+    }
+
+    /// A compaction that was cut off between its two renames left no database in its place: the old one goes back.
+    fn undo_swap(&self) -> io::Result<()> {
+        if self.sled().exists() || !self.old_sled().exists() {
+            return Ok(());
+        }
+        fs::rename(self.old_sled(), self.sled())?;
+        sync_dir(&self.path)
+    }
+
     /// Where the last acknowledged number is.
     pub(crate) fn acknowledged(&self) -> PathBuf {
         self.path.join("acknowledged")
@@ -69,20 +94,87 @@ impl DataDir {
         self.path.join("reserve")
     }
 
-    fn check_marker(&self) -> Result<(), OpenError> {
-        let path = self.path.join("FORMAT");
-        let text = read_small(&path).map_err(io_error("read", &path))?;
-        let layout = text.strip_prefix(MARKER).and_then(|rest| rest.trim_end().parse::<u32>().ok());
-        match layout {
-            Some(LAYOUT) => Ok(()),
-            Some(found) if found > LAYOUT => Err(OpenError::NewerLayout { path: self.path.clone(), found }),
-            Some(_) | None => Err(OpenError::NotOurs { path: self.path.clone() }),
-        }
-    }
-
     fn write_marker(&self) -> Result<(), OpenError> {
         let path = self.path.join("FORMAT");
         write_file(&path, format!("{MARKER}{LAYOUT}\n").as_bytes()).map_err(io_error("write", &path))
+    }
+}
+
+/// How a data directory stands, without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not there.
+    Missing,
+    /// Nothing is in it.
+    Empty,
+    /// It can be opened.
+    Free,
+    /// Somebody has it open.
+    InUse {
+        /// Which process, if it left its number.
+        holder: Option<u32>,
+    },
+}
+
+/// Looks how a data directory stands, and changes nothing in it. It holds the lock for a moment.
+///
+/// # Errors
+/// It is no data directory, of a newer layout, or cannot be read.
+pub fn standing(path: &Path) -> Result<Standing, OpenError> {
+    if !path.try_exists().map_err(io_error("look for the data directory", path))? {
+        return Ok(Standing::Missing);
+    }
+    let bare = is_bare(path).map_err(io_error("read the data directory", path))?;
+    if bare {
+        return Ok(Standing::Empty);
+    }
+    match Held::take(path) {
+        Ok(_) => Ok(Standing::Free),
+        Err(OpenError::Locked { holder, .. }) => Ok(Standing::InUse { holder }),
+        Err(error) => Err(error),
+    }
+}
+
+/// A data directory that nobody else opens as long as this is kept, and in which nothing is changed.
+pub(crate) struct Held {
+    _lock: Option<File>,
+}
+
+impl Held {
+    /// Holds a directory.
+    ///
+    /// # Errors
+    /// It is in use, is no data directory, or cannot be read.
+    pub(crate) fn take(path: &Path) -> Result<Held, OpenError> {
+        let not_ours = || OpenError::NotOurs { path: path.to_owned() };
+        if !path.join("FORMAT").exists() {
+            return Err(not_ours());
+        }
+        check_marker(path)?;
+        let lock = path.join("lock");
+        if !lock.exists() {
+            return Ok(Held { _lock: None });
+        }
+        let file = File::open(&lock).map_err(io_error("open", &lock))?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Held { _lock: Some(file) }),
+            Err(TryLockError::WouldBlock) => {
+                let holder = read_small(&lock).unwrap_or_default().trim().parse().ok();
+                Err(OpenError::Locked { path: path.to_owned(), holder })
+            }
+            Err(TryLockError::Error(source)) => Err(io_error("lock", &lock)(source)),
+        }
+    }
+}
+
+fn check_marker(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join("FORMAT");
+    let text = read_small(&path).map_err(io_error("read", &path))?;
+    let layout = text.strip_prefix(MARKER).and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    match layout {
+        Some(LAYOUT) => Ok(()),
+        Some(found) if found > LAYOUT => Err(OpenError::NewerLayout { path: dir.to_owned(), found }),
+        Some(_) | None => Err(OpenError::NotOurs { path: dir.to_owned() }),
     }
 }
 
@@ -93,7 +185,7 @@ pub(crate) fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Erro
 }
 
 /// Makes a directory and its missing parents, with durable names.
-fn create_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -110,7 +202,7 @@ fn create_dir(path: &Path) -> io::Result<()> {
 }
 
 /// True if nothing but what an interrupted [`DataDir::take`] leaves is in the directory.
-fn is_bare(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_bare(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         if name != "lock" && name != "FORMAT.tmp" {
@@ -181,6 +273,21 @@ mod tests {
         drop(DataDir::take(&path).unwrap());
         assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "fenix journal 1\n");
         drop(DataDir::take(&path).unwrap());
+    }
+
+    #[test]
+    fn how_a_directory_stands_is_seen_without_touching_it() {
+        let scratch = scratch();
+        let path = scratch.path().join("data");
+        assert_eq!(standing(&path).unwrap(), Standing::Missing);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(standing(&path).unwrap(), Standing::Empty);
+        let held = DataDir::take(&path).unwrap();
+        assert_eq!(standing(&path).unwrap(), Standing::InUse { holder: Some(std::process::id()) });
+        drop(held);
+        assert_eq!(standing(&path).unwrap(), Standing::Free);
+        let refused = standing(scratch.path()).unwrap_err();
+        assert!(matches!(refused, OpenError::NotOurs { .. }), "{refused}");
     }
 
     #[test]

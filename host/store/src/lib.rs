@@ -15,8 +15,11 @@
 //! | `acknowledged` | the last record that a caller was told is stored | `mark` |
 //! | `reserve` | space given up when the disk is full, so that sessions can be closed | `reserve` |
 //! | `bodies/` | bodies too large for the database, named by their SHA-256 | `bodies` |
+//! | `archive/` | the sessions that a compaction left out | `compact` |
+//! | `sled.new/`, `sled.old/` | a compaction under way, or one that was cut off | `compact` |
 //! | `sled/` | the database: frames by number, and an index by session | `database` |
 
+pub mod archive;
 pub mod codec;
 pub mod kind;
 
@@ -24,21 +27,28 @@ mod batch;
 mod mem;
 
 mod bodies;
+mod check;
+mod compact;
 mod database;
 mod dir;
 mod index;
+mod keep;
 mod mark;
 mod opening;
 mod reader;
 mod reserve;
+mod restore;
 mod sled_journal;
 
 pub use batch::MAX_BATCH;
-pub use dir::LAYOUT;
+pub use check::{Checked, check};
+pub use compact::{CompactError, Compacted, compact};
+pub use dir::{LAYOUT, Standing, standing};
 pub use mem::{Failure, MemJournal};
 pub use opening::{Damaged, OpenError, Opened};
 pub use reader::{MAX_PAGE, ReadError, Reader};
 pub use reserve::Reserve;
+pub use restore::{RestoreError, restore};
 pub use sled_journal::{MAX_VALUE, Settings, SledJournal};
 
 #[cfg(test)]

@@ -26,10 +26,13 @@ impl Mark {
     /// Opens the file, and makes it if it is missing: then nothing is known to be acknowledged.
     pub(crate) fn open(path: &Path) -> io::Result<Mark> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut bytes = Vec::with_capacity(2 * SLOT);
-        io::Read::read_to_end(&mut io::Read::take(&file, 2 * SLOT as u64), &mut bytes)?;
-        let last = bytes.chunks_exact(SLOT).filter_map(parse).max().unwrap_or(0);
+        let last = noted(&file)?;
         Ok(Mark { file, last })
+    }
+
+    /// The last number that is noted in a file, which is left alone; 0 if none is.
+    pub(crate) fn look(path: &Path) -> io::Result<u64> {
+        noted(&File::open(path)?)
     }
 
     /// The last number that was noted and is known; 0 if none is.
@@ -57,6 +60,12 @@ impl Mark {
             Err(error) => Err(error),
         }
     }
+}
+
+fn noted(file: &File) -> io::Result<u64> {
+    let mut bytes = Vec::with_capacity(2 * SLOT);
+    io::Read::read_to_end(&mut io::Read::take(file, 2 * SLOT as u64), &mut bytes)?;
+    Ok(bytes.chunks_exact(SLOT).filter_map(parse).max().unwrap_or(0))
 }
 
 fn parse(slot: &[u8]) -> Option<u64> {

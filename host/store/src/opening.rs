@@ -22,7 +22,8 @@ use crate::reserve::Reserve;
 /// What the journal holds.
 #[derive(Debug)]
 pub struct Opened {
-    /// All usable records, in the order of their numbers; without gaps unless `damage` names some.
+    /// All usable records, in the order of their numbers; without gaps unless `damage` names some, or they were left
+    /// out on purpose.
     pub records: Vec<Record>,
     /// The number of the last record, usable or not: the next one follows it.
     pub last_seq: u64,
@@ -171,8 +172,11 @@ pub(crate) fn read_all(database: &Database, bodies: &Bodies) -> Result<Contents,
     let mut bad = BTreeMap::new();
     let mut last_seq = 0;
     let mut stopped = None;
+    let gaps = database.gaps()?;
     database.frames(0, |seq, frame| {
-        match take_frame(bodies, last_seq, seq, frame) {
+        // What was left out on purpose is as good as there.
+        let before = gaps.get(&(last_seq + 1)).copied().unwrap_or(last_seq);
+        match take_frame(bodies, before, seq, frame) {
             Ok(Ok(record)) => records.push(record),
             Ok(Err(why)) => {
                 bad.insert(seq, why);
@@ -245,8 +249,7 @@ fn mend_index(database: &Database, records: &[Record]) -> Result<(), Fault> {
     let mut right = true;
     database.index(|run, session| {
         for seq in run.from(0) {
-            // Records are numbered from 1 without a gap here.
-            let record = usize::try_from(seq).ok().and_then(|seq| records.get(seq.checked_sub(1)?));
+            let record = records.binary_search_by_key(&seq, |record| record.seq).ok().map(|at| &records[at]);
             right &= record.is_some_and(|record| record.session.as_ref() == session);
             indexed += 1;
             if !right {

@@ -1,5 +1,6 @@
 //! Reading records while others are appended.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -80,6 +81,14 @@ impl Reader {
             ControlFlow::Continue(())
         })?;
         page.into_iter().map(|(seq, frame)| self.decode(seq, &frame)).collect()
+    }
+
+    /// The numbers that were left out on purpose: the last of each gap, by its first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn gaps(&self) -> Result<BTreeMap<u64, u64>, ReadError> {
+        Ok(self.shared.database.gaps()?)
     }
 
     /// A session's records from a number on, in order; at most `limit` and at most [`MAX_PAGE`]. A session that

@@ -132,22 +132,11 @@ impl SledJournal {
     fn store(&mut self, records: &[Record]) -> Result<(), JournalError> {
         batch::check(self.shared.acknowledged(), records)?;
         let Some(last) = records.last() else { return Ok(()) };
-        self.write(records).and_then(|()| self.mark.set(last.seq)).map_err(JournalError::Write)?;
+        let Shared { database, bodies, .. } = &*self.shared;
+        let stored = store_records(database, bodies, records);
+        stored.and_then(|()| self.mark.set(last.seq)).map_err(JournalError::Write)?;
         self.shared.acknowledged.store(last.seq, Ordering::Release);
         Ok(())
-    }
-
-    fn write(&self, records: &[Record]) -> io::Result<()> {
-        let mut batch = Batch::default();
-        for record in records {
-            let parts = encode_within(record, MAX_VALUE).map_err(io::Error::other)?;
-            if let Some((digest, body)) = parts.apart {
-                self.shared.bodies.put(digest, &body)?;
-            }
-            batch.record(record.seq, parts.frame);
-        }
-        batch.index(records);
-        Ok(self.shared.database.write(batch)?)
     }
 
     /// Refuses everything from now on: what the disk holds is unknown until the journal is opened again.
@@ -163,6 +152,20 @@ impl SledJournal {
         // Only the first failure counts, and only the writer comes here, once.
         drop(self.shared.failure.set(why));
     }
+}
+
+/// Writes records, in the order of their numbers, in one batch. On return they are durable.
+pub(crate) fn store_records(database: &Database, bodies: &Bodies, records: &[Record]) -> io::Result<()> {
+    let mut batch = Batch::default();
+    for record in records {
+        let parts = encode_within(record, MAX_VALUE).map_err(io::Error::other)?;
+        if let Some((digest, body)) = parts.apart {
+            bodies.put(digest, &body)?;
+        }
+        batch.record(record.seq, parts.frame);
+    }
+    batch.index(records);
+    Ok(database.write(batch)?)
 }
 
 impl Journal for SledJournal {
