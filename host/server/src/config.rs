@@ -17,6 +17,9 @@ use crate::tls::{self, Trust};
 use crate::traces::TraceSettings;
 use crate::wire::terms::TermsText;
 
+pub mod meaning;
+pub mod written;
+
 /// The port of every known deployment of the earlier Fenix.
 pub const DEFAULT_PORT: u16 = 12347;
 
@@ -33,6 +36,10 @@ pub const DEFAULT_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 /// The data directory if no other is named.
 pub const DEFAULT_DATA_DIR: &str = "fenix-data";
 
+/// Days for which removed sessions are kept if nothing else is said: last year's maintenance is looked up when this
+/// year's is planned.
+pub const DEFAULT_RETENTION_DAYS: u32 = 365;
+
 /// Largest configuration file in bytes: some hundred times what one needs.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -41,13 +48,21 @@ pub const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
+/// Reads an address with its port from the command line.
+///
+/// # Errors
+/// Says how one is written.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an address is written like 127.0.0.1:12347, in numbers".to_owned())
+}
+
 /// What is written, in `fenix.toml` or as flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Address to listen on; other than this machine's own only with `tokens`. Port 0 takes a free one
     /// [default: 127.0.0.1:12347]
-    #[arg(long, value_name = "ADDRESS", env = "FENIX_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "FENIX_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Address under which managers reach this server, for the URLs in events [default: http://LISTEN]
     #[arg(long, value_name = "URL", env = "FENIX_PUBLIC_URL")]
@@ -56,7 +71,7 @@ pub struct Settings {
     #[arg(long, value_name = "DIR", env = "FENIX_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address of the simulated cloud [default: 127.0.0.1:12390]
-    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD")]
+    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD", value_parser = address)]
     pub cloud: Option<SocketAddr>,
     /// Folder with plug-ins beside those that come with Fenix: every *.wasm file in it
     #[arg(long, value_name = "DIR", env = "FENIX_PLUGIN_DIR")]
@@ -92,9 +107,20 @@ pub struct Settings {
     /// Traces.
     #[command(flatten)]
     pub traces: TraceSettings,
+    /// How long what is past is kept. Only in the file.
+    #[arg(skip)]
+    pub store: StoreText,
     /// The terms of a session that says nothing about them. Only in the file.
     #[arg(skip)]
     pub terms: TermsText,
+}
+
+/// What is written about the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreText {
+    /// Days after which `fenix store compact` may leave out a session that was removed.
+    pub retention_days: Option<u32>,
 }
 
 /// What it means.
@@ -124,6 +150,10 @@ pub struct Config {
     pub log: Format,
     /// Where traces go; `None` = nowhere.
     pub traces: Option<String>,
+    /// True if others may reach it without TLS.
+    pub plain_http: bool,
+    /// Days after which a session that was removed may be left out of the journal.
+    pub retention_days: u32,
     /// The terms of a session that says nothing about them.
     pub terms: Terms,
 }
@@ -192,16 +222,25 @@ pub enum ConfigError {
 /// # Errors
 /// It cannot be read or understood; a named one that is not there is an error too.
 pub fn read_file(named: Option<&Path>) -> Result<Settings, ConfigError> {
+    let Some((path, text)) = read_text(named)? else { return Ok(Settings::default()) };
+    parse(&text).map_err(|why| ConfigError::Parse { path, why })
+}
+
+/// Reads a file as it is written, and tells which it was; without one, [`DEFAULT_FILE`] if it is there.
+///
+/// # Errors
+/// It cannot be read; a named one that is not there is an error too.
+pub fn read_text(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, ConfigError> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     if named.is_none() && !path.exists() {
-        return Ok(Settings::default());
+        return Ok(None);
     }
     let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    parse(&text).map_err(|why| ConfigError::Parse { path: path.to_owned(), why })
+    Ok(Some((path.to_owned(), text)))
 }
 
 fn parse(text: &str) -> Result<Settings, String> {
@@ -228,6 +267,7 @@ impl Settings {
             plain_http: self.plain_http || other.plain_http,
             log: self.log.or(other.log),
             traces: self.traces.or(other.traces),
+            store: if self.store == StoreText::default() { other.store } else { self.store },
             terms: if self.terms == TermsText::default() { other.terms } else { self.terms },
         }
     }
@@ -262,6 +302,8 @@ impl Settings {
             tokens: self.tokens,
             rate: Rate::new(self.calls_per_second.unwrap_or(DEFAULT_CALLS_PER_SECOND)),
             tls,
+            plain_http: self.plain_http,
+            retention_days: self.store.retention_days.unwrap_or(DEFAULT_RETENTION_DAYS),
             public_url: self.public_url,
             data_dir: self.data_dir.unwrap_or(DEFAULT_DATA_DIR.into()),
             cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),

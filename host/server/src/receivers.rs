@@ -96,6 +96,11 @@ impl Receivers {
         Ok(receivers)
     }
 
+    /// The named hosts, in order.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(String::as_str)
+    }
+
     /// Checks where a subscription wants its messages.
     ///
     /// # Errors

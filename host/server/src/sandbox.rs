@@ -86,6 +86,14 @@ impl Attacher {
         attach(&self.plugins, &self.kept, Path::new("that was sent"), component)
     }
 
+    /// The files of all components that are kept, by their names in the data directory.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn files(&self) -> std::io::Result<KeptFiles> {
+        files(&self.kept)
+    }
+
     /// What is known of a component that can run.
     pub fn info(&self, digest: &Digest) -> Option<PluginInfo> {
         self.plugins.info(digest)
@@ -199,6 +207,54 @@ fn attach(plugins: &Plugins, kept: &Path, from: &Path, bytes: &[u8]) -> Result<P
     };
     write().map_err(io(&path))?;
     Ok(info)
+}
+
+/// A file, and what attaching it would say.
+pub type Tried = (PathBuf, Result<PluginInfo, SandboxError>);
+
+/// Files of components, read one by one.
+pub type KeptFiles = Box<dyn Iterator<Item = std::io::Result<(String, Vec<u8>)>> + Send>;
+
+/// The files of all components that a data directory keeps, by their names in it.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn kept_files(data_dir: &Path) -> std::io::Result<KeptFiles> {
+    files(&data_dir.join(KEPT))
+}
+
+fn files(kept: &Path) -> std::io::Result<KeptFiles> {
+    if !kept.exists() {
+        return Ok(Box::new(std::iter::empty()));
+    }
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(kept)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((format!("{KEPT}/{name}"), std::fs::read(&path)?))
+    };
+    Ok(Box::new(paths.into_iter().map(read)))
+}
+
+/// Compiles every component in a folder, and keeps none: what attaching them would say, by file.
+///
+/// # Errors
+/// The sandbox cannot be set up, or the folder cannot be read.
+pub fn try_folder(folder: &Path) -> Result<Vec<Tried>, SandboxError> {
+    let plugins = Plugins::new(None)?;
+    let attach = |path: PathBuf| {
+        let info = std::fs::read(&path).map_err(io(&path)).and_then(|bytes| {
+            plugins.attach(&bytes).map_err(|source| SandboxError::Refused { path: path.clone(), source })
+        });
+        (path, info)
+    };
+    Ok(components(folder)?.into_iter().map(attach).collect())
 }
 
 /// The components in a folder, by name.

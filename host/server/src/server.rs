@@ -132,7 +132,7 @@ impl Server {
         let (writer, desk) = Writer::start(parts, hands, runtime)?;
         log::follow(&desk);
         let (stop, stopped) = watch::channel(false);
-        let (readers, attaching) = Api::places();
+        let [readers, attaching, backups] = Api::places();
         let api = Api {
             metrics,
             feed: Feed::follow(&desk),
@@ -148,6 +148,7 @@ impl Server {
             clock,
             readers,
             attaching,
+            backups,
         };
         let http = tokio::spawn(listen::serve(listener, router(Arc::new(api)), shown, stopped));
         Ok(Server { address, door, tls, stop, writer, traces, http })

@@ -97,7 +97,7 @@ fn an_administrator_keeps_plug_ins_templates_and_orders_from_the_command_line() 
     fenix(&["plugin", "attach", &component], 0, "attached guest 1.2.3");
     fenix(&["plugin", "list"], 0, "guest    1.2.3    action    attached");
     fenix(&["plugin", "attach", &file("none.wasm", b"none")], 4, "not a whole WebAssembly component");
-    fenix(&["plugin", "show", "a/b"], 4, "no plug-in a/b");
+    fenix(&["plugin", "show", "a/b"], 4, "hint: `fenix plugin list` shows those that there are");
     let session = file(
         "session.json",
         br#"{"hosts": ["controller-1"], "actions": [{"plugin": "guest", "type": "host"}]}"#,

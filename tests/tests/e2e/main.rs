@@ -14,10 +14,12 @@ mod rig;
 
 mod administration;
 mod auth;
+mod backup;
 mod bad_input;
 mod calls;
 mod command_line;
 mod conformance;
+mod configuration;
 mod crash;
 mod demo;
 mod deploy;
@@ -33,3 +35,4 @@ mod rules;
 mod sample_manager;
 mod tacker;
 mod traces;
+mod watching;

@@ -56,6 +56,11 @@ impl History {
         reading.map_err(|fault| failed(fault.to_string()))?.map_err(|error| failed(whole(&error)))
     }
 
+    /// What reads the whole journal.
+    pub(super) fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
     /// True if there is, or was, a session of that id.
     pub(super) async fn knows(&self, id: &SessionId) -> bool {
         let (reader, id) = (self.reader.clone(), id.clone());

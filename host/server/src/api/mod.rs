@@ -23,6 +23,7 @@ use crate::wire::payload::Base;
 
 pub mod access;
 mod audit;
+mod backup;
 pub mod body;
 mod constraint;
 pub mod error;
@@ -76,12 +77,15 @@ pub struct Api {
     pub readers: Arc<Semaphore>,
     /// Places for components on their way in.
     pub attaching: Arc<Semaphore>,
+    /// Places for backups under way.
+    pub backups: Arc<Semaphore>,
 }
 
 impl Api {
-    /// Places for those who follow the feed, and for components on their way in, as many as there may be.
-    pub fn places() -> (Arc<Semaphore>, Arc<Semaphore>) {
-        (Arc::new(Semaphore::new(feed::MAX_READERS)), Arc::new(Semaphore::new(plugin::MAX_ATTACHING)))
+    /// Places for those who follow the feed, for components on their way in, and for backups, as many as there may be.
+    pub fn places() -> [Arc<Semaphore>; 3] {
+        [feed::MAX_READERS, plugin::MAX_ATTACHING, backup::MAX_BACKUPS]
+            .map(|most| Arc::new(Semaphore::new(most)))
     }
 
     /// The plug-ins that a new session may name.

@@ -19,7 +19,8 @@ use super::table::{CALLS, Call};
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Schemas of texts that are no JSON, with their media type.
-const NO_JSON: [(&str, &str); 3] = [
+const NO_JSON: [(&str, &str); 4] = [
+    ("Archive", "application/octet-stream"),
     ("Component", "application/octet-stream"),
     ("EventStream", "text/event-stream"),
     ("Metrics", "application/openmetrics-text"),

@@ -6,8 +6,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::access::Access;
 use super::{
-    Api, audit, constraint, feed, health, history, host, maintenance, metrics, openapi, plugin, project,
-    subscription, template, watch,
+    Api, audit, backup, constraint, feed, health, history, host, maintenance, metrics, openapi, plugin,
+    project, subscription, template, watch,
 };
 
 /// One call.
@@ -79,7 +79,7 @@ impl Call {
 }
 
 /// The calls.
-pub(super) static CALLS: [Call; 43] = [
+pub(super) static CALLS: [Call; 44] = [
     call!(Viewers get "/v1/maintenance", "List sessions", maintenance::list, "SessionList", NONE),
     call!(Administrators post "/v1/maintenance", "Start a session", maintenance::start, Some("SessionStart"), &[],
         "SessionStarted", &[409, 509]),
@@ -141,6 +141,8 @@ pub(super) static CALLS: [Call; 43] = [
         &[("from", "integer"), ("limit", "integer"), ("session", "string")], "Audit", NONE),
     call!(Viewers get "/v1/events", "Follow what happens, as server-sent events", feed::events, None,
         &[("from", "integer"), ("session", "string")], "EventStream", &[503]),
+    call!(Administrators get "/v1/backup", "Read the whole journal, for `fenix restore`", backup::backup, "Archive",
+        COMMAND),
     call!(Anybody get "/openapi.json", "Read this description", openapi::show, "Anything", NONE),
     call!(Anybody get "/healthz", "Ask whether the server lives", health::alive, "Health", NONE),
     call!(Anybody get "/readyz", "Ask whether the server can do its work", health::ready, "Health", &[503]),

@@ -16,6 +16,9 @@ use crate::tls::{self, Trust};
 /// Longest wait for an answer: the server itself answers a command within 20 s, and a wait for news within 25 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
+/// Longest that a backup may take on its way: the largest journals at the speed of a slow line.
+const DOWNLOAD_WITHIN: Duration = Duration::from_secs(3600);
+
 /// Time to connect to a server on this machine.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
@@ -106,7 +109,8 @@ impl Fenix {
         let parsed =
             Url::parse(&base).map_err(|error| Failure::usage(format!("{url:?} is no URL: {error}")))?;
         if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(Failure::usage(format!("{url:?} must begin with http:// or https://")));
+            return Err(Failure::usage(format!("{url:?} must begin with http:// or https://"))
+                .hint("write it like http://127.0.0.1:12347"));
         }
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
@@ -176,6 +180,28 @@ impl Fenix {
         self.answer(request.header(CONTENT_TYPE, "application/octet-stream").body(body)).await
     }
 
+    /// Reads an answer of any size, piece by piece.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refused, or breaks off; or what `take` says.
+    pub async fn download(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let request = self.client.get(format!("{}{path}", self.base)).timeout(DOWNLOAD_WITHIN);
+        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            return Err(refused(status, &serde_json::from_slice(&bytes).unwrap_or(Value::Null)));
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            take(&chunk)?;
+        }
+        Ok(())
+    }
+
     async fn answer(&self, request: RequestBuilder) -> Result<Value, Failure> {
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
@@ -190,15 +216,7 @@ impl Fenix {
         if status.is_success() {
             return Ok(answer);
         }
-        let message = answer["message"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned);
-        let mut failure = Failure::new(Kind::Refused, message);
-        let hint = if status == StatusCode::UNAUTHORIZED {
-            Some("name a file that holds one with --token-file, or put it into FENIX_TOKEN")
-        } else {
-            answer["error"]["hint"].as_str()
-        };
-        failure.hints.extend(hint.map(ToOwned::to_owned));
-        Err(failure)
+        Err(refused(status, &answer))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -218,4 +236,25 @@ impl Fenix {
         };
         Failure::new(Kind::Unreachable, format!("cannot reach Fenix at {base}: {root}")).hint(hint)
     }
+}
+
+/// A refusal, with what the server said about it.
+fn refused(status: StatusCode, answer: &Value) -> Failure {
+    let message = answer["message"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned);
+    let mut failure = Failure::new(Kind::Refused, message);
+    let hint = if status == StatusCode::UNAUTHORIZED {
+        Some("name a file that holds one with --token-file, or put it into FENIX_TOKEN")
+    } else {
+        answer["error"]["hint"].as_str()
+    };
+    failure.hints.extend(hint.map(as_commands));
+    failure
+}
+
+/// A hint of the API in the words of the command line.
+fn as_commands(hint: &str) -> String {
+    let lists = ["hosts", "plugins", "templates"].map(|what| format!("GET /v1/{what} lists"));
+    let commands = ["hosts", "plugin", "template"].map(|what| format!("`fenix {what} list` shows"));
+    let replaced = |hint: String, (call, command): (&String, &String)| hint.replace(call, command);
+    lists.iter().zip(&commands).fold(hint.to_owned(), replaced)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::exit::{Failure, Kind};
 use super::text::{columns, plain};
 use super::{Output, print};
-use crate::config::{DEFAULT_CLOUD_PORT, loopback};
+use crate::config::{DEFAULT_CLOUD_PORT, address, loopback};
 use crate::wire::time::clock;
 use crate::{listen, log, stop};
 
@@ -39,7 +39,7 @@ struct SimArgs {
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     /// Address to listen on; this machine only. Port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(DEFAULT_CLOUD_PORT))]
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(DEFAULT_CLOUD_PORT), value_parser = address)]
     listen: SocketAddr,
     /// File that the cloud lives in, made if it is not there
     #[arg(long, value_name = "FILE")]
@@ -54,7 +54,7 @@ struct SimArgs {
 #[derive(Debug, Args)]
 struct At {
     /// Address of the cloud
-    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD", default_value_t = loopback(DEFAULT_CLOUD_PORT))]
+    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD", default_value_t = loopback(DEFAULT_CLOUD_PORT), value_parser = address)]
     cloud: SocketAddr,
 }
 

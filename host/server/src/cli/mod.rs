@@ -5,19 +5,22 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub mod audit;
 pub mod client;
 pub mod cloud;
+pub mod config;
 pub mod exit;
 pub mod print;
 pub mod serve;
 pub mod session;
+pub mod shell;
 pub mod standing;
+pub mod store;
 pub mod text;
 pub mod token;
-mod watch;
+pub(crate) mod watch;
 
 use exit::Failure;
 pub(crate) use watch::history_line;
@@ -63,6 +66,18 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Make tokens, with which callers say who they are
     Token(token::TokenArgs),
+    /// Make a backup of everything, also while the server runs
+    Backup(store::BackupArgs),
+    /// Make a data directory out of a backup
+    Restore(store::RestoreArgs),
+    /// Check a data directory, or make it smaller
+    Store(store::StoreArgs),
+    /// Check the server's configuration
+    Config(config::ConfigArgs),
+    /// Write a script that completes commands in a shell
+    Completions(shell::CompletionsArgs),
+    /// Write manual pages
+    Man(shell::ManArgs),
     /// Run an application manager to try things out with
     Vnfm(crate::vnfm::VnfmArgs),
     /// Play a session against a manager or listener, and say which clauses of the contract it breaks
@@ -75,10 +90,23 @@ enum Command {
 
 /// The whole binary: reads the arguments, runs one command to its end, and says how it went.
 pub fn main() -> ExitCode {
-    run(Cli::parse())
+    let given = Cli::command().get_matches();
+    match Cli::from_arg_matches(&given) {
+        Ok(cli) => run(cli, &given),
+        Err(error) => error.exit(),
+    }
 }
 
-fn run(cli: Cli) -> ExitCode {
+/// What was given to the innermost command, and the arguments that it has.
+fn innermost(mut given: &ArgMatches, mut known: clap::Command) -> (&ArgMatches, clap::Command) {
+    while let Some((name, inner)) = given.subcommand() {
+        let Some(command) = known.find_subcommand(name).cloned() else { break };
+        (given, known) = (inner, command);
+    }
+    (given, known)
+}
+
+fn run(cli: Cli, given: &ArgMatches) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return print::failure(&Failure::failed(format!("cannot start: {error}"))),
@@ -94,6 +122,15 @@ fn run(cli: Cli) -> ExitCode {
             Command::Subscribe(args) => standing::subscribe(args, output).await,
             Command::Audit(args) => audit::run(args, output).await,
             Command::Token(args) => token::run(args, output),
+            Command::Backup(args) => store::backup(args, output).await,
+            Command::Restore(args) => store::restore_archive(&args, output),
+            Command::Store(args) => store::store(args, output),
+            Command::Config(args) => {
+                let (given, known) = innermost(given, Cli::command());
+                config::run(args, given, &known, output).await
+            }
+            Command::Completions(args) => shell::completions(&args, Cli::command()),
+            Command::Man(args) => shell::man(&args, Cli::command()),
             Command::Vnfm(args) => crate::vnfm::run(args).await,
             Command::Conformance(args) => crate::conformance::run(args, output).await,
             Command::Cloud(args) => cloud::run(args, output).await,
@@ -105,5 +142,47 @@ fn run(cli: Cli) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => print::failure(&failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of all commands, each behind those that it is part of.
+    fn names(command: &clap::Command, prefix: &str) -> Vec<String> {
+        let name = format!("{prefix}{}", command.get_name());
+        let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+        let inner: Vec<String> = inner.flat_map(|inner| names(inner, &format!("{name}-"))).collect();
+        std::iter::once(name).chain(inner).collect()
+    }
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let scratch = tempfile::tempdir().unwrap();
+        clap_mangen::generate_to(Cli::command(), scratch.path()).unwrap();
+        let names = names(&Cli::command(), "");
+        assert!(names.contains(&"fenix-session-start".to_owned()));
+        for name in names {
+            let page = std::fs::read_to_string(scratch.path().join(format!("{name}.1"))).unwrap();
+            assert!(page.contains(".SH NAME"), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_completed() {
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "fenix", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for command in Cli::command().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell} {}", command.get_name());
+            }
+        }
     }
 }

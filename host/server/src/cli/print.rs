@@ -1,6 +1,6 @@
 //! The only place that writes to standard output and error.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -27,11 +27,6 @@ pub fn note(text: impl AsRef<str>) {
 /// Writes a JSON value in one line.
 pub fn json(value: &Value) {
     line(value.to_string());
-}
-
-/// True if a person looks at the results.
-pub fn is_watched() -> bool {
-    std::io::stdout().is_terminal()
 }
 
 /// Says how a command failed, and gives its exit code.

@@ -33,8 +33,8 @@ enum What {
     List,
     /// Show a session with its hosts
     Show(Id),
-    /// Follow a session until it has ended; the exit code tells how
-    Watch(Id),
+    /// Watch a session until it has ended; the exit code tells how
+    Watch(WatchArgs),
     /// Show what was decided and why, and what was refused
     Decisions(Id),
     /// Show what a session waits for
@@ -51,6 +51,16 @@ enum What {
 struct Id {
     /// The session: its id, or the beginning of it; may be left out if there is only one
     session: Option<String>,
+}
+
+/// `fenix session watch`
+#[derive(Debug, Args)]
+struct WatchArgs {
+    #[command(flatten)]
+    id: Id,
+    /// A line for everything that happens, also at a terminal
+    #[arg(long)]
+    plain: bool,
 }
 
 /// `fenix session start`
@@ -97,7 +107,9 @@ pub async fn run(args: SessionArgs, output: Output) -> Result<(), Failure> {
         What::Start(start) => begin(&fenix, *start, output).await,
         What::List => list(&fenix, output).await,
         What::Show(id) => show(&fenix, &resolve(&fenix, id).await?, output).await,
-        What::Watch(id) => watch::follow(&fenix, &resolve(&fenix, id).await?, output).await,
+        What::Watch(args) => {
+            watch::follow(&fenix, &resolve(&fenix, args.id).await?, output, args.plain).await
+        }
         What::Decisions(id) => decisions(&fenix, &resolve(&fenix, id).await?, output).await,
         What::Blockers(id) => blockers(&fenix, &resolve(&fenix, id).await?, output).await,
         What::Continue(id) => {
@@ -155,7 +167,7 @@ async fn begin(fenix: &Fenix, args: StartArgs, output: Output) -> Result<(), Fai
         Output::Json => print::json(&reply),
         Output::Text => print::line(&session),
     }
-    if follow { watch::follow(fenix, &session, output).await } else { Ok(()) }
+    if follow { watch::follow(fenix, &session, output, false).await } else { Ok(()) }
 }
 
 /// The body that the flags describe.
@@ -224,7 +236,10 @@ fn pairs(texts: &[String], read: impl Fn(&str) -> Option<Value>) -> Result<Value
         Some((name.trim().to_owned(), read(value.trim())?))
     };
     let read_all = texts.iter().map(|text| {
-        pair(text).ok_or_else(|| Failure::usage(format!("{text:?} must be like name=value, numbers whole")))
+        pair(text).ok_or_else(|| {
+            Failure::usage(format!("{text:?} must be like name=value, numbers whole"))
+                .hint("fenix.example.toml lists the names, with what each means")
+        })
     });
     Ok(Value::Object(read_all.collect::<Result<_, _>>()?))
 }

@@ -255,7 +255,7 @@ pub async fn template(args: TemplateArgs, output: Output) -> Result<(), Failure>
                 Output::Text => print::line(&session),
             }
             if watch {
-                watch::follow(&fenix, &session, output).await?;
+                watch::follow(&fenix, &session, output, false).await?;
             }
         }
         TemplateWhat::Remove { name } => {

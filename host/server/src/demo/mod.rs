@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::cli::client::Fenix;
 use crate::cli::exit::{Failure, Kind};
+use crate::cli::watch::screen;
 use crate::cli::{Output, print};
 use crate::stop;
 use crate::wire::time::spaced;
@@ -133,8 +134,9 @@ impl Stage<'_> {
         Ok(address)
     }
 
-    /// Makes sure that all run. A server that was killed is started again with these arguments.
-    async fn mend(&mut self, serve: &[&str]) -> Result<(), Failure> {
+    /// Makes sure that all run, and tells what it did. A server that was killed is started again with these arguments.
+    async fn mend(&mut self, serve: &[&str]) -> Result<Vec<String>, Failure> {
+        let mut told = Vec::new();
         for child in &mut self.children {
             let Some(status) = child.ended()? else { continue };
             let failure = Failure::failed(format!("{} ended: {status}", child.name));
@@ -142,10 +144,10 @@ impl Stage<'_> {
                 return Err(failure);
             }
             self.restarts += 1;
-            print::note(format!("{failure}; it is started again, and goes on from its journal"));
+            told.push(format!("{failure}; it is started again, and goes on from its journal"));
             *child = Child::start(SERVER, self.dir, serve).await?;
         }
-        Ok(())
+        Ok(told)
     }
 
     /// What the last process has said since it was asked last.
@@ -235,22 +237,20 @@ async fn follow(
     serve: &[&str],
     output: Output,
 ) -> Result<Value, Failure> {
-    let mut live = Live::new(output == Output::Text && print::is_watched());
+    let mut live = Live::new(output == Output::Text && screen::is_there(), fenix).await;
     let begun = Instant::now();
     let mut from = 0;
     loop {
-        stage.mend(serve).await?;
+        stage.mend(serve).await?.iter().for_each(|line| live.happened(line));
         let looked = look(fenix, session, &mut from, &mut live).await;
         for line in stage.overheard() {
-            live.happened(format!("    manager: {line}"));
+            live.happened(&format!("    manager: {line}"));
         }
         match looked {
-            Ok(detail) => {
-                live.show(&detail, begun.elapsed().as_secs());
-                if matches!(detail["condition"].as_str(), Some("ended" | "parked")) {
-                    return Ok(detail);
-                }
+            Ok(detail) if matches!(detail["condition"].as_str(), Some("ended" | "parked")) => {
+                return Ok(detail);
             }
+            Ok(_) => {}
             // It was killed: the next round starts it again.
             Err(failure) if failure.kind == Kind::Unreachable => {}
             Err(failure) => return Err(failure),
@@ -262,15 +262,15 @@ async fn follow(
     }
 }
 
-/// Takes in what is new about a session, and returns how it is.
+/// Shows what is new about a session, and returns how it is.
 async fn look(fenix: &Fenix, session: &str, from: &mut u64, live: &mut Live) -> Result<Value, Failure> {
     let path = format!("/v1/maintenance/{session}");
     let news = fenix.get(&format!("{path}/events?from={from}&wait=0")).await?;
     *from = news["next"].as_u64().unwrap_or(*from);
     for line in news["lines"].as_array().into_iter().flatten() {
-        live.happened(crate::cli::history_line(line));
+        live.happened(&crate::cli::history_line(line));
     }
-    fenix.get(&format!("{path}/detail")).await
+    live.show(fenix, &path).await.cloned()
 }
 
 /// What really happened, from the beginning.

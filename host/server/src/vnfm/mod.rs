@@ -28,7 +28,7 @@ use crate::api::error::ApiError;
 use crate::cli::client::{At, Fenix};
 use crate::cli::exit::{Failure, Kind};
 use crate::cli::print;
-use crate::config::loopback;
+use crate::config::{address, loopback};
 use crate::wire::cloudevents;
 use crate::{listen, stop};
 
@@ -98,10 +98,10 @@ pub struct VnfmArgs {
     #[command(flatten)]
     at: At,
     /// Address of the simulated cloud, to scale and to move by itself; without it, it only says that it did
-    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD")]
+    #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD", value_parser = address)]
     cloud: Option<SocketAddr>,
     /// Address to listen on; this machine only
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(0))]
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(0), value_parser = address)]
     listen: SocketAddr,
     /// File to which every event is appended, a JSON object per line
     #[arg(long, value_name = "FILE")]
@@ -179,10 +179,17 @@ async fn register(
     }
     let path = format!("/v1/subscriptions/vnfm-{project}");
     let begun = tokio::time::Instant::now();
+    let mut told = false;
     loop {
         match fenix.call(Method::PUT, &path, Some(&body)).await {
             Ok(_) => return Ok(true),
-            Err(failure) if failure.kind == Kind::Unreachable && begun.elapsed() < APPEARS_WITHIN => {}
+            Err(failure) if failure.kind == Kind::Unreachable && begun.elapsed() < APPEARS_WITHIN => {
+                if !told {
+                    let secs = APPEARS_WITHIN.as_secs();
+                    print::note(format!("{}; waiting for it for {secs} s", failure.message));
+                }
+                told = true;
+            }
             Err(failure) => return Err(failure),
         }
         tokio::select! {

@@ -1,0 +1,160 @@
+//! What a configuration means, as lines of a file that says everything.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use fenix_core::inventory::Resources;
+use fenix_core::policy::{Policies, Policy, Terms};
+use fenix_core::time::Millis;
+use serde_json::{Value, json};
+
+use super::Config;
+
+/// One setting: its key, with those of the tables around it, and its value; `null` = none.
+pub type Setting = (&'static str, Value);
+
+impl Config {
+    /// Every setting with its value, in the order of the example. Whoever adds one, adds it here.
+    pub fn settings(&self) -> Vec<Setting> {
+        let Config {
+            listen,
+            public_url,
+            data_dir,
+            cloud,
+            plugin_dir,
+            receivers,
+            tokens,
+            rate,
+            tls,
+            plain_http,
+            log,
+            traces,
+            retention_days,
+            terms,
+        } = self;
+        let file = |path: Option<&PathBuf>| json!(path.map(|path| path.display().to_string()));
+        let mut all = vec![
+            ("listen", json!(listen.to_string())),
+            ("public_url", json!(public_url.clone().unwrap_or_else(|| self.own_url()))),
+            ("data_dir", json!(data_dir.display().to_string())),
+            ("cloud", json!(cloud.to_string())),
+            ("plugin_dir", file(plugin_dir.as_ref())),
+            ("deliver_to", json!(receivers.named().collect::<Vec<_>>())),
+            ("tokens", file(tokens.as_ref())),
+            ("calls_per_second", json!(rate.per_second)),
+            ("tls_certificate", file(tls.as_ref().map(|files| &files.certificate))),
+            ("tls_key", file(tls.as_ref().map(|files| &files.key))),
+            ("plain_http", json!(plain_http)),
+            ("log.format", json!(log.to_possible_value().map(|word| word.get_name().to_owned()))),
+            ("traces.endpoint", json!(traces)),
+            ("store.retention_days", json!(retention_days)),
+        ];
+        all.extend(of_terms(terms));
+        all
+    }
+
+    /// The address that it listens on, as a URL.
+    pub fn own_url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+}
+
+fn of_terms(terms: &Terms) -> Vec<Setting> {
+    let Terms {
+        policies,
+        hosts_at_once,
+        hosts_at_once_per_zone,
+        headroom,
+        failure_budget,
+        rounds,
+        scale_in_rounds,
+        maintenance_reply,
+        scale_in_reply,
+        min_reply,
+        deliver_within,
+        settle_time,
+        move_within,
+        service_within,
+        action_within,
+        own_action_within,
+        ask_per_instance,
+    } = terms;
+    let Resources { vcpus, memory_mb, disk_gb } = headroom;
+    let Policies { silence, nack, unmanaged, failed_move, failed_action } = policies;
+    let secs = |span: &Millis| json!(span.as_secs_ceil());
+    let word = |policy: &Policy| serde_json::to_value(policy).unwrap_or(Value::Null);
+    vec![
+        ("terms.hosts_at_once", json!(hosts_at_once)),
+        ("terms.hosts_at_once_per_zone", json!(hosts_at_once_per_zone)),
+        ("terms.failure_budget", json!(failure_budget)),
+        ("terms.rounds", json!(rounds)),
+        ("terms.scale_in_rounds", json!(scale_in_rounds)),
+        ("terms.maintenance_reply", secs(maintenance_reply)),
+        ("terms.scale_in_reply", secs(scale_in_reply)),
+        ("terms.min_reply", secs(min_reply)),
+        ("terms.deliver_within", secs(deliver_within)),
+        ("terms.settle_time", secs(settle_time)),
+        ("terms.move_within", secs(move_within)),
+        ("terms.service_within", secs(service_within)),
+        ("terms.action_within", secs(action_within)),
+        ("terms.ask_per_instance", json!(ask_per_instance)),
+        ("terms.own_action_within", secs(own_action_within)),
+        ("terms.headroom.vcpus", json!(vcpus)),
+        ("terms.headroom.memory_mb", json!(memory_mb)),
+        ("terms.headroom.disk_gb", json!(disk_gb)),
+        ("terms.policies.silence", word(silence)),
+        ("terms.policies.nack", word(nack)),
+        ("terms.policies.unmanaged", word(unmanaged)),
+        ("terms.policies.failed_move", word(failed_move)),
+        ("terms.policies.failed_action", word(failed_action)),
+    ]
+}
+
+/// The settings as a file, with a remark behind each.
+pub fn as_file(settings: &[(Setting, String)]) -> Vec<String> {
+    let line = |key: &str, value: &Value| match value {
+        Value::Null => format!("# {key} ="),
+        value => format!("{key} = {value}"),
+    };
+    let mut table = String::new();
+    let mut rows: Vec<(String, &str)> = Vec::new();
+    for ((key, value), remark) in settings {
+        let (within, name) = key.rsplit_once('.').unwrap_or(("", key));
+        if within != table {
+            within.clone_into(&mut table);
+            rows.extend([(String::new(), ""), (format!("[{within}]"), "")]);
+        }
+        rows.push((line(name, value), remark));
+    }
+    let width = rows.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
+    let with_remark = |(text, remark): (String, &str)| {
+        if remark.is_empty() { text } else { format!("{text:width$}  # {remark}") }
+    };
+    rows.into_iter().map(with_remark).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_used_as_a_file_and_means_the_same() {
+        let config = Settings::default().resolve().unwrap();
+        let settings: Vec<_> =
+            config.settings().into_iter().map(|setting| (setting, "default".to_owned())).collect();
+        let text = as_file(&settings).join("\n");
+        let again = super::super::parse(&text).unwrap().resolve().unwrap();
+        assert_eq!(again.settings(), config.settings(), "{text}");
+    }
+
+    #[test]
+    fn every_key_of_the_example_is_shown() {
+        let (lines, _) = super::super::written::written(include_str!("../../fenix.example.toml"));
+        let shown = Settings::default().resolve().unwrap().settings();
+        for key in lines.keys() {
+            assert!(shown.iter().any(|(name, _)| name == key), "{key} is not shown");
+        }
+    }
+}
