@@ -297,6 +297,7 @@ impl Settings {
         if listen.ip().is_unspecified() && self.public_url.is_none() {
             return Err(ConfigError::NoPublicUrl(listen));
         }
+        let has_tokens = self.tokens.is_some();
         Ok(Config {
             listen,
             tokens: self.tokens,
@@ -308,7 +309,7 @@ impl Settings {
             data_dir: self.data_dir.unwrap_or(DEFAULT_DATA_DIR.into()),
             cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
             plugin_dir: self.plugin_dir,
-            receivers: Receivers::new(self.deliver_to).map_err(ConfigError::NoReceiver)?,
+            receivers: Receivers::new(self.deliver_to).map_err(ConfigError::NoReceiver)?.strict(has_tokens),
             deliver_trust: self.deliver_ca.map_or(Trust::System, Trust::File),
             log: self.log.format.unwrap_or_default(),
             traces: self.traces.endpoint,

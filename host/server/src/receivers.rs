@@ -1,6 +1,6 @@
 //! Where messages may be sent, so that nobody can make the server call an address that only the server can reach.
 //!
-//! The machine itself, and what the configuration's `deliver_to` names: hosts, with or without a port, addresses and
+//! The machine itself, as long as whoever orders messages has it anyway, and what the configuration's `deliver_to` names: hosts, with or without a port, addresses and
 //! networks. Checked twice: the URL when it is subscribed and before each attempt, and the address that its name
 //! stands for when a connection is made; the connection goes to that very address.
 
@@ -20,6 +20,10 @@ const HINT: &str = "the server's `deliver_to` must name it";
 /// Where messages may be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receivers {
+    /// The entries as they were written.
+    entries: Vec<String>,
+    /// True if the machine itself has to be named too.
+    strict: bool,
     /// Hosts by name, with the one port if only that is allowed.
     named: BTreeSet<(String, Option<u16>)>,
     networks: Vec<Network>,
@@ -87,6 +91,7 @@ impl Receivers {
     pub fn new(entries: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut receivers = Self::default();
         for entry in entries {
+            receivers.entries.push(entry.clone());
             if let Ok(network) = entry.parse() {
                 receivers.networks.push(network);
             } else {
@@ -96,9 +101,16 @@ impl Receivers {
         Ok(receivers)
     }
 
-    /// The named hosts, in order.
-    pub fn named(&self) -> impl Iterator<Item = &str> {
-        self.named.iter().map(String::as_str)
+    /// The same; if `strict`, the machine itself may be called only where it is named like any other. Managers of several
+    /// projects may then order messages, and none of them shall have the server call what listens beside it.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
+    }
+
+    /// The entries, as they were written.
+    pub fn entries(&self) -> &[String] {
+        &self.entries
     }
 
     /// Checks where a subscription wants its messages.
@@ -118,7 +130,10 @@ impl Receivers {
         }
         let host = url.host_str().unwrap_or_default();
         let allowed = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback() || self.names_address(address.to_canonical()),
+            Ok(address) => {
+                let address = address.to_canonical();
+                (!self.strict && address.is_loopback()) || self.names_address(address)
+            }
             Err(_) => self.names_host(host, url.port_or_known_default()),
         };
         let refuse = || format!("`url`: messages may not be sent to {host}; {HINT}");
@@ -153,7 +168,8 @@ impl Receivers {
 
     fn names_host(&self, host: &str, port: Option<u16>) -> bool {
         let host = plain(host);
-        is_own(&host) || [None, port].into_iter().any(|port| self.named.contains(&(host.clone(), port)))
+        (!self.strict && is_own(&host))
+            || [None, port].into_iter().any(|port| self.named.contains(&(host.clone(), port)))
     }
 }
 
@@ -227,6 +243,21 @@ mod tests {
         ] {
             assert!(list.check(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_strict_list_names_the_machine_itself_too() {
+        let check = |entries: &[&str], url: &str, good: bool| {
+            assert_eq!(receivers(entries).strict(true).check(url).is_ok(), good, "{entries:?} {url}");
+        };
+        for url in ["http://127.0.0.1:1/", "http://localhost/", "http://[::1]/", "http://[::ffff:127.0.0.1]/"]
+        {
+            check(&[], url, false);
+        }
+        check(&["127.0.0.1"], "http://127.0.0.1:1/", true);
+        check(&["127.0.0.1"], "http://127.0.0.2:1/", false);
+        check(&["localhost:8080"], "http://localhost:8080/", true);
+        check(&["localhost:8080"], "http://localhost:8081/", false);
     }
 
     #[test]

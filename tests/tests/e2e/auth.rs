@@ -61,7 +61,7 @@ impl Guarded {
         let reader = tokens.make("bob", &["reader"]);
         let project = tokens.make("manager", &["project", "--project", PROJECT]);
         let stranger = tokens.make("stranger", &["project", "--project", OTHER]);
-        let more = ["--tokens", &tokens.file(), "--calls-per-second", "1000"];
+        let more = ["--tokens", &tokens.file(), "--calls-per-second", "1000", "--deliver-to", "127.0.0.1"];
         let rig = Rig::start_with(&small_cloud(), &more);
         Guarded { rig, tokens, administrator, reader, project, stranger }
     }
@@ -406,6 +406,9 @@ fn a_project_orders_only_what_is_meant_for_it() {
     let taken = more.filter(|status| *status == 200).count();
     assert!((10..20).contains(&taken), "{taken}");
     assert_eq!(order(&guarded.stranger, "own", Some("maintenance.scheduled")).status, 200);
+    // What listens on the server's own machine is called only if that is named.
+    let body = json!({ "project_id": OTHER, "url": "http://localhost:9/" });
+    assert_eq!(guarded.call(&guarded.stranger, "PUT", "/v1/subscriptions/own", &body).status, 422);
 }
 
 #[test]

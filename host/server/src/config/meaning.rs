@@ -9,6 +9,7 @@ use fenix_core::time::Millis;
 use serde_json::{Value, json};
 
 use super::Config;
+use crate::tls::Trust;
 
 /// One setting: its key, with those of the tables around it, and its value; `null` = none.
 pub type Setting = (&'static str, Value);
@@ -23,6 +24,7 @@ impl Config {
             cloud,
             plugin_dir,
             receivers,
+            deliver_trust,
             tokens,
             rate,
             tls,
@@ -33,13 +35,18 @@ impl Config {
             terms,
         } = self;
         let file = |path: Option<&PathBuf>| json!(path.map(|path| path.display().to_string()));
+        let deliver_ca = match deliver_trust {
+            Trust::File(path) => Some(path),
+            Trust::Nobody | Trust::System => None,
+        };
         let mut all = vec![
             ("listen", json!(listen.to_string())),
             ("public_url", json!(public_url.clone().unwrap_or_else(|| self.own_url()))),
             ("data_dir", json!(data_dir.display().to_string())),
             ("cloud", json!(cloud.to_string())),
             ("plugin_dir", file(plugin_dir.as_ref())),
-            ("deliver_to", json!(receivers.named().collect::<Vec<_>>())),
+            ("deliver_to", json!(receivers.entries())),
+            ("deliver_ca", file(deliver_ca)),
             ("tokens", file(tokens.as_ref())),
             ("calls_per_second", json!(rate.per_second)),
             ("tls_certificate", file(tls.as_ref().map(|files| &files.certificate))),
