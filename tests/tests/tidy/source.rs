@@ -20,7 +20,9 @@ struct Source {
 impl Source {
     fn of(file: File) -> Source {
         let code = blanked(&file.text);
-        let all_test = file.path.split('/').any(|part| part == "tests" || part == "tests.rs");
+        let stands_in = |names: &[&str]| file.path.split('/').any(|part| names.contains(&part));
+        // Benches are programs: what is slow on purpose there is what they measure.
+        let all_test = stands_in(&["tests", "tests.rs"]) && !stands_in(&["examples"]);
         // By convention a file's tests are its last module.
         let tests = || code.lines().position(|line| line.trim() == "#[cfg(test)]");
         let tests_from = if all_test { 0 } else { tests().unwrap_or(usize::MAX) };

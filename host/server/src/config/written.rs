@@ -73,14 +73,13 @@ fn collect(text: &str, prefix: &str, table: &DeTable<'_>, lines: &mut Lines) {
     for (name, value) in table {
         let key = join(prefix, name.get_ref());
         match value.get_ref() {
-            DeValue::Table(inner) if !inner.is_empty() => collect(text, &key, inner, lines),
+            DeValue::Table(inner) => collect(text, &key, inner, lines),
             DeValue::String(_)
             | DeValue::Integer(_)
             | DeValue::Float(_)
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
-            | DeValue::Array(_)
-            | DeValue::Table(_) => drop(lines.insert(key, line_of(text, name.span().start))),
+            | DeValue::Array(_) => drop(lines.insert(key, line_of(text, name.span().start))),
         }
     }
 }
