@@ -97,6 +97,20 @@ pub enum AskStatus {
     Void,
 }
 
+impl AskStatus {
+    /// The status in one word, as the API and the figures have it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            AskStatus::Open => "open",
+            AskStatus::Acked { .. } => "acked",
+            AskStatus::Nacked => "nacked",
+            AskStatus::Expired => "expired",
+            AskStatus::Undelivered => "undelivered",
+            AskStatus::Void => "void",
+        }
+    }
+}
+
 /// One question to one project's manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {

@@ -37,7 +37,7 @@ pub enum Access {
     /// Administrators.
     Administrators,
     /// Administrators, readers if they change nothing, and a project for what is its own: the `{project}` in the
-    /// path, or what the engine and [`By::may_see`] find to be its own.
+    /// path, or what the engine finds to be its own.
     Owners,
 }
 

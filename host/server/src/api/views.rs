@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fenix_core::ask::{Ask, AskStatus};
+use fenix_core::ask::Ask;
 use fenix_core::blocker::Blocker;
 use fenix_core::effect::{Effect, EffectKind};
 use fenix_core::id::{HostId, InstanceId};
@@ -181,7 +181,7 @@ fn instance_row(session: &Session, instance: &Instance, ask: Option<&Ask>) -> Va
         "instance_id": instance.id.as_str(),
         "instance_name": instance.name,
         "project_id": instance.project.as_str(),
-        "project_state": ask.map(|ask| match status(&ask.status) {
+        "project_state": ask.map(|ask| match ask.status.word() {
             "acked" => format!("ACK_{}", ask.kind.wire()),
             "nacked" => format!("NACK_{}", ask.kind.wire()),
             _ => ask.kind.wire().to_owned(),
@@ -208,17 +208,6 @@ pub(super) fn instance_state(state: InstanceState) -> &'static str {
     }
 }
 
-fn status(status: &AskStatus) -> &'static str {
-    match status {
-        AskStatus::Open => "open",
-        AskStatus::Acked { .. } => "acked",
-        AskStatus::Nacked => "nacked",
-        AskStatus::Expired => "expired",
-        AskStatus::Undelivered => "undelivered",
-        AskStatus::Void => "void",
-    }
-}
-
 fn ask(ask: &Ask) -> Value {
     json!({
         "id": ask.id.0,
@@ -231,7 +220,7 @@ fn ask(ask: &Ask) -> Value {
         "opened_at": iso(ask.opened_at),
         "delivered_at": ask.delivered_at.map(iso),
         "reply_by": iso(ask.reply_by),
-        "status": status(&ask.status),
+        "status": ask.status.word(),
         "ended_at": ask.ended_at.map(iso),
         "answered_after_ms": ask.ended_at.zip(ask.delivered_at).map(|(end, start)| end.since(start).0),
     })

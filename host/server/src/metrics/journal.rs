@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fenix_core::ask::{AskKind, AskStatus};
+use fenix_core::ask::AskKind;
 use fenix_core::effect::Outcome;
 use fenix_core::id::{AskId, EffectId, SessionId};
 use fenix_core::message::Delivery;
@@ -110,7 +110,7 @@ impl Open {
                 let answer = if reply.agrees { "acked" } else { "nacked" };
                 self.end_ask(metrics, (id(), *ask), answer, Some(record.at));
             }
-            Body::AskEnded { ask, status } => self.end_ask(metrics, (id(), *ask), answer(status), None),
+            Body::AskEnded { ask, status } => self.end_ask(metrics, (id(), *ask), status.word(), None),
             Body::MessageEnded { delivery, .. } => {
                 metrics.messages.get_or_create(&vec![("outcome", end(delivery).into())]).inc();
             }
@@ -145,17 +145,6 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Failed { .. } => "failed",
         Outcome::Withdrawn { .. } => "withdrawn",
         Outcome::Unknown { .. } => "unknown",
-    }
-}
-
-fn answer(status: &AskStatus) -> &'static str {
-    match status {
-        AskStatus::Open => "open",
-        AskStatus::Acked { .. } => "acked",
-        AskStatus::Nacked => "nacked",
-        AskStatus::Expired => "expired",
-        AskStatus::Undelivered => "undelivered",
-        AskStatus::Void => "void",
     }
 }
 

@@ -7,19 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fenix_cloud::Cloud;
-use fenix_engine::event::{CALL_LIMIT_SECS, CallId, Envelope, Event, Order};
+use fenix_engine::event::{CALL_LIMIT_SECS, CallId, DeliveryError, Envelope, Event, Order};
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, Progress};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::courier::Courier;
 use super::desk::Desk;
+use super::lanes::Lanes;
 
 /// Calls to the infrastructure at a time: a control plane answers some dozens in parallel without getting slower.
 const MAX_CALLS: usize = 32;
-
-/// Messages on their way at a time: each holds a connection, and a receiver may take its time.
-const MAX_DELIVERIES: usize = 256;
 
 /// Actions at work at a time; each holds a thread while it computes or calls.
 const MAX_ACTIONS: usize = 16;
@@ -41,7 +39,7 @@ pub struct Hands {
     actions: Arc<dyn ActionPort>,
     courier: Arc<Courier>,
     calls: Arc<Semaphore>,
-    deliveries: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     at_work: Arc<Semaphore>,
 }
 
@@ -61,7 +59,7 @@ impl Hands {
             actions,
             courier: Arc::new(courier),
             calls: Arc::new(Semaphore::new(MAX_CALLS)),
-            deliveries: Arc::new(Semaphore::new(MAX_DELIVERIES)),
+            lanes: Arc::new(Lanes::new()),
             at_work: Arc::new(Semaphore::new(MAX_ACTIONS)),
         }
     }
@@ -90,10 +88,12 @@ impl Hands {
     }
 
     fn deliver(&self, id: CallId, envelope: Envelope) {
-        let (desk, courier, deliveries) = (self.desk.clone(), self.courier.clone(), self.deliveries.clone());
+        let (desk, courier, lanes) = (self.desk.clone(), self.courier.clone(), self.lanes.clone());
         self.runtime.spawn(async move {
-            let _permit = deliveries.acquire_owned().await;
+            let to = &envelope.subscription.id;
+            let _place = lanes.place(to).await;
             let result = courier.deliver(&envelope).await;
+            lanes.note(to, !matches!(result, Err(DeliveryError::Unreachable(_))));
             desk.bring_back(Event::Delivered(id, result)).await;
         });
     }

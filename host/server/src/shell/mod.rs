@@ -10,5 +10,6 @@ pub mod courier;
 pub mod desk;
 pub mod feed;
 pub mod hands;
+mod lanes;
 mod names;
 pub mod writer;

@@ -1,6 +1,6 @@
 //! Traces for a collector of OpenTelemetry: one trace per session, off unless an endpoint is configured.
 //!
-//! The spans are made of the records that are on disk ([`spans`]), so nothing else knows of traces. They go out over
+//! The spans are made of the records that are on disk (in `spans`), so nothing else knows of traces. They go out over
 //! OTLP/HTTP as JSON, in batches, by a task of its own. A collector that is slow or away costs spans and nothing
 //! else: every queue before it is bounded, and what does not fit is dropped and counted.
 
