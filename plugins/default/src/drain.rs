@@ -22,7 +22,7 @@ pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
         return restless(turn, host, "instances on their way from or to it to come to rest", None);
     }
     if leaving.iter().all(|instance| instance.busy) {
-        return Err(turn.look_again(format!("{} instances to leave {}", leaving.len(), host.id)));
+        return Err(turn.look_again(format!("{} to become empty, instances left: {}", host.id, leaving.len())));
     }
     let agreed = owners_agree(turn, host, &leaving)?;
     let places = places(turn, host, &leaving)?;
@@ -158,7 +158,7 @@ fn move_all(
     }
     if planned > 0 {
         turn.forget(&note(&host.id));
-        return Err(turn.look_again(format!("{planned} instances to leave {}", host.id)));
+        return Err(turn.look_again(format!("{} to become empty, instances left: {planned}", host.id)));
     }
     match (not_yet, restless_one) {
         (Some(why), _) => restless(turn, host, &why, Some(PATIENCE)),

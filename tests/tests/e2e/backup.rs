@@ -118,7 +118,7 @@ fn a_journal_is_compacted_and_everything_goes_on() {
     check(&["backup", &archive, "--url", &rig.url], 0, "holds");
     let dir = rig.path("small");
     check(&["restore", &archive, "--data-dir", &dir], 0, "holds");
-    check(&["store", "compact", "--data-dir", &dir], 0, "0 sessions without all of theirs");
+    check(&["store", "compact", "--data-dir", &dir], 0, "sessions without all of theirs: 0");
     let json = ["--retention-days", "0", "--output", "json"];
     let dry: Value = serde_json::from_str(&check(
         &[&["store", "compact", "--data-dir", &dir, "--dry-run"], &json[..]].concat(),

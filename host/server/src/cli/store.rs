@@ -261,7 +261,7 @@ fn check_store(dir: &Path, output: Output) -> Result<(), Failure> {
             );
         }
         Output::Text => {
-            print::line(format!("{records} records up to record {last_seq}, {sessions} sessions"));
+            print::line(format!("{records} records up to record {last_seq}; sessions: {sessions}"));
             if *gaps > 0 {
                 print::line(format!("{gaps} runs of records were left out by `fenix store compact`"));
             }
@@ -298,7 +298,7 @@ fn tell_compacted(done: &Compacted, dir: &Path, dry: bool, output: Output) {
         Output::Text => {
             let would = if dry { "would be left" } else { "are left" };
             print::line(format!(
-                "{after} of {before} records {would}, {} sessions without all of theirs",
+                "{after} of {before} records {would}; sessions without all of theirs: {}",
                 sessions.len()
             ));
             if !dry && after < before {
