@@ -22,7 +22,11 @@ pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
         return restless(turn, host, "instances on their way from or to it to come to rest", None);
     }
     if leaving.iter().all(|instance| instance.busy) {
-        return Err(turn.look_again(format!("{} to become empty, instances left: {}", host.id, leaving.len())));
+        return Err(turn.look_again(format!(
+            "{} to become empty, instances left: {}",
+            host.id,
+            leaving.len()
+        )));
     }
     let agreed = owners_agree(turn, host, &leaving)?;
     let places = places(turn, host, &leaving)?;
