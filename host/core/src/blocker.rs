@@ -47,6 +47,8 @@ pub enum What {
     Workflow,
     /// A host was left out.
     Quarantined,
+    /// The journal cannot be relied on, so nothing new is begun in any session.
+    Held,
     /// The session was halted for somebody to look at.
     Parked,
     /// An administrator holds the session.
@@ -61,6 +63,7 @@ pub enum What {
 pub fn blockers(state: &State, id: &SessionId, now: Time) -> Vec<Blocker> {
     let Some(session) = state.session(id) else { return Vec::new() };
     let mut all: Vec<Blocker> = condition(session).into_iter().collect();
+    all.extend(state.held.as_ref().filter(|_| session.is_running()).map(|why| held(session, why)));
     let unknown = session.effects.values().filter(|effect| effect.unknown.is_some());
     all.extend(unknown.map(outcome_unknown));
     let open = session.open_asks.iter().filter_map(|ask| session.asks.get(ask));
@@ -136,6 +139,19 @@ fn condition(session: &Session) -> Option<Blocker> {
             "mend the cause and continue it, or delete it",
         ),
         Condition::Ended => None,
+    }
+}
+
+fn held(session: &Session, why: &str) -> Blocker {
+    Blocker {
+        what: What::Held,
+        on: "the journal".into(),
+        detail: why.into(),
+        since: session.updated_at,
+        until: None,
+        then:
+            "mend the cause; until then what is under way is finished, and sessions can be paused and deleted"
+                .into(),
     }
 }
 

@@ -42,6 +42,9 @@ pub struct State {
     pub templates: Arc<BTreeMap<String, Template>>,
     /// What became of hosts and instances, over all sessions.
     pub past: Arc<Past>,
+    /// Why nothing new is begun in any session, if so: the journal cannot be relied on to take what would follow. Set
+    /// by whoever drives the engine, and no part of the fold.
+    pub held: Option<Arc<str>>,
     /// One rule that is not enforced. Only ever set by the test that shows that the checkers notice.
     pub switched_off: Option<Rule>,
 }
@@ -136,6 +139,11 @@ impl State {
     /// The session of that id.
     pub fn session(&self, id: &SessionId) -> Option<&Session> {
         self.sessions.get(id).map(|session| &**session)
+    }
+
+    /// True if a session takes forward steps now: it runs, and the installation is not held.
+    pub fn goes_on(&self, id: &SessionId) -> bool {
+        self.held.is_none() && self.session(id).is_some_and(Session::is_running)
     }
 
     fn observe(&mut self, change: &Change, at: Time) {

@@ -93,7 +93,7 @@ impl Engine {
     fn next_of(&self, id: &SessionId) -> Option<Time> {
         let carriers = self.carriers_of(id).filter_map(|(_, carrier)| carrier.wakes_at());
         let Some(session) = self.state.session(id) else { return carriers.min() };
-        let counts = session.is_running() && !self.rereading.contains(id);
+        let counts = self.state.goes_on(id) && !self.rereading.contains(id);
         let timer = session.waiting.until.filter(|_| counts);
         let asks = session.open_asks.iter().filter_map(|ask| session.asks.get(ask)).map(|ask| ask.reply_by);
         carriers

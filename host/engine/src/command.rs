@@ -109,6 +109,29 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// True for what brings things to an end, or answers a question: it is taken while nothing new is begun.
+    pub(crate) fn is_taken_while_held(&self) -> bool {
+        match self {
+            Command::Pause { .. }
+            | Command::Delete { .. }
+            | Command::Reply { .. }
+            | Command::ReplyTo { .. }
+            | Command::Unsubscribe { .. } => true,
+            Command::Open { .. }
+            | Command::Continue { .. }
+            | Command::Constrain { .. }
+            | Command::Unconstrain { .. }
+            | Command::AttachPlugin { .. }
+            | Command::DetachPlugin { .. }
+            | Command::SaveTemplate { .. }
+            | Command::RemoveTemplate { .. }
+            | Command::ClearQuarantine { .. }
+            | Command::Subscribe { .. } => false,
+        }
+    }
+}
+
 /// What a command was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -171,6 +194,9 @@ pub enum CommandError {
     /// The cloud was not read yet since the start, so hosts cannot be checked.
     #[error("the cloud was not read yet; try again in a moment")]
     NotReady,
+    /// The journal cannot be relied on: only what brings things to an end is taken.
+    #[error("nothing new is begun: {0}; sessions can be paused and deleted, see /readyz")]
+    Held(String),
     /// The journal cannot be written: nothing new is taken.
     #[error("the journal cannot be written; see /readyz")]
     Broken,

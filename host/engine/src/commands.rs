@@ -24,7 +24,10 @@ impl Engine {
         let answer = match permitted {
             Err(foreign) => Err(foreign),
             Ok(()) if self.broken => Err(CommandError::Broken),
-            Ok(()) => self.carry_out(command),
+            Ok(()) => match &self.state.held {
+                Some(why) if !command.is_taken_while_held() => Err(CommandError::Held(why.to_string())),
+                Some(_) | None => self.carry_out(command),
+            },
         };
         if let (Some((by, did)), Ok(Answer::Done)) = (deed, &answer) {
             self.record_installation(Body::Commanded { by, did });

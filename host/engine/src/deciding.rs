@@ -31,6 +31,10 @@ const LEAST_WAIT: Millis = Millis::from_secs(1);
 
 impl Engine {
     pub(crate) fn decide_woken(&mut self, workflows: &dyn Workflows) {
+        if self.state.held.is_some() {
+            // They stay woken until it is over.
+            return;
+        }
         let mut rounds = std::collections::BTreeMap::<SessionId, u32>::new();
         while let Some((session, trigger)) = self.next_woken() {
             let round = rounds.entry(session.clone()).or_default();
@@ -45,9 +49,7 @@ impl Engine {
 
     /// True if a session is to be decided that nothing holds up: what closings give free may wake one.
     pub(crate) fn has_woken(&self) -> bool {
-        let is_free = |id: &SessionId| {
-            !self.rereading.contains(id) && self.state.session(id).is_some_and(|session| session.is_running())
-        };
+        let is_free = |id: &SessionId| !self.rereading.contains(id) && self.state.goes_on(id);
         self.woken.keys().any(is_free)
     }
 

@@ -126,6 +126,35 @@ impl Engine {
         self.broken
     }
 
+    /// Numbers its orders after those of an engine before it in the same process, so that a late result of one of
+    /// those is taken for none of its own. To be called before the first event.
+    pub fn number_after(&mut self, before: &Engine) {
+        self.next_call = before.next_call;
+    }
+
+    /// The installation's limits.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Holds every session, with that reason, or lets all go on.
+    ///
+    /// While held, what is under way is finished and hosts are given back, sessions can be paused and deleted, and
+    /// answers of managers are taken; nothing is decided and no forward effect begins (R8). Nothing of it is recorded.
+    /// To be called between two events.
+    pub fn hold(&mut self, why: Option<&str>) {
+        Arc::make_mut(&mut self.state).held = why.map(Arc::from);
+        let sessions: Vec<SessionId> = self.state.sessions.keys().cloned().collect();
+        for session in &sessions {
+            self.agenda.touch(session);
+            if why.is_none() {
+                self.wake(session, Trigger::Continued);
+                self.reread_for(session);
+            }
+        }
+        self.settle_agenda();
+    }
+
     /// Handles one event, in memory: the state changes, records and orders are collected for [`Engine::commit`].
     ///
     /// `now` may not be earlier than at the last call; an earlier one is taken as the last one.

@@ -74,7 +74,9 @@ impl Engine {
 
     /// When everything is read next.
     pub(crate) fn next_read(&self) -> Option<Time> {
-        self.reader.all.is_none().then_some(self.reader.next_all)
+        // While nothing new is begun nobody needs to know everything, and each difference would be a record.
+        let wanted = self.reader.all.is_none() && self.state.held.is_none();
+        wanted.then_some(self.reader.next_all)
     }
 
     /// When the next of the hosts that a session is emptying is read.
@@ -83,7 +85,7 @@ impl Engine {
     }
 
     pub(crate) fn run_reads(&mut self) {
-        if self.reader.all.is_none() && self.reader.next_all <= self.now {
+        if self.next_read().is_some_and(|at| at <= self.now) {
             self.reader.all = Some(self.read(CloudCall::ReadAll));
         }
         self.watch_hosts();
@@ -108,7 +110,7 @@ impl Engine {
 
     /// Has those hosts watched that a session is emptying now, and no others.
     pub(crate) fn choose_watched(&mut self, id: &SessionId) {
-        let session = self.state.session(id).filter(|session| session.is_running());
+        let session = self.state.session(id).filter(|_| self.state.goes_on(id));
         let emptying =
             session.into_iter().flat_map(|session| session.hosts.in_stage(HostStage::Fenced.name()));
         let emptying = emptying.map(|(host, _)| host);

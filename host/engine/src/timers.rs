@@ -32,7 +32,7 @@ impl Engine {
                     expired.push((session.id.clone(), ask.id, status));
                 }
             }
-            if session.is_running() && session.waiting.until.is_some_and(|until| until <= now) {
+            if self.state.goes_on(&session.id) && session.waiting.until.is_some_and(|until| until <= now) {
                 due.push(session.id.clone());
             }
         }

@@ -8,7 +8,7 @@ const BLOCKERS = 40; // blockers that are shown; further ones are counted
 const ASKS = 100; // questions that are shown, the newest
 
 /** Blockers that somebody should look at; the others are the ordinary course of things. */
-const URGENT = new Set(["failed", "parked", "outcome-unknown", "manager-unreachable", "quarantined"]);
+const URGENT = new Set(["failed", "parked", "held", "outcome-unknown", "manager-unreachable", "quarantined"]);
 
 const BLOCKER_WORDS = {
   reply: "answer",
@@ -19,6 +19,7 @@ const BLOCKER_WORDS = {
   workflow: "workflow",
   quarantined: "quarantined",
   parked: "parked",
+  held: "held",
   paused: "paused",
   failed: "failed",
   closing: "closing",

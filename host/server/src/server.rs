@@ -7,7 +7,7 @@ use fenix_cloud::Cloud;
 use fenix_cloud::sim::{Patience, SimClient};
 use fenix_engine::ports::{Clock, Journal};
 use fenix_engine::{Engine, RecoveryError, Settings};
-use fenix_store::{OpenError, SledJournal};
+use fenix_store::OpenError;
 use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -24,6 +24,7 @@ use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
 use crate::shell::feed::Feed;
 use crate::shell::hands::Hands;
+use crate::shell::store::Store;
 use crate::shell::writer::{Parts, Writer, whole};
 use crate::tls::{self, TlsError, Trust};
 use crate::traces::{self, Sending, TraceError};
@@ -104,7 +105,7 @@ impl Server {
         let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
         let courier = Courier::new(base.clone(), config.receivers.clone(), believed(&config.deliver_trust)?)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::default());
-        let (journal, opened) = SledJournal::open(&config.data_dir)?;
+        let (store, opened) = Store::open(&config.data_dir)?;
         let damaged = opened.damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
         let engine =
             Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, clock.now())?;
@@ -117,12 +118,14 @@ impl Server {
         let runtime = Handle::current();
         let actions = Actions::new(&plugins, cloud.clone(), runtime.clone());
         let actions = Arc::new(ports::Counted::new(actions, &plugins, &metrics));
-        let history = History::new(journal.reader());
+        let history = History::new(store.readers());
         let journal: Box<dyn Journal + Send> =
-            Box::new(journal::Counted::new(Box::new(journal), metrics.clone(), engine.state()));
+            Box::new(journal::Counted::new(store.writer(), metrics.clone(), engine.state()));
         let (journal, traces) = traces::start(config.traces.as_deref(), journal, engine.state(), &metrics)?;
         let parts = Parts {
             journal,
+            store: Box::new(store),
+            reserve: opened.reserve,
             engine,
             workflows: Arc::new(ports::Counted::new(plugins.clone(), &plugins, &metrics)),
             clock: clock.clone(),

@@ -149,6 +149,15 @@ impl Database {
         (self.sync)(&self.file).map_err(Fault::Io)
     }
 
+    /// Has the kernel forget what it holds of the database file and what is not waiting to be written.
+    ///
+    /// After a failed sync Linux holds pages that never reached the disk and counts them as written: a later sync says
+    /// yes and writes nothing, and whoever opens the file again reads what the next loss of power takes away. Only
+    /// advice: what cannot be dropped stays.
+    pub(crate) fn forget_cached(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
     /// The frame of that number.
     pub(crate) fn frame(&self, seq: u64) -> Result<Option<sled::IVec>, Fault> {
         self.contain(|db| db.get(record_key(seq)))

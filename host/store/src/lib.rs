@@ -47,7 +47,7 @@ pub use dir::{LAYOUT, Standing, standing};
 pub use mem::{Failure, MemJournal};
 pub use opening::{Damaged, OpenError, Opened};
 pub use reader::{MAX_PAGE, ReadError, Reader};
-pub use reserve::Reserve;
+pub use reserve::{Reserve, is_full};
 pub use restore::{RestoreError, restore};
 pub use sled_journal::{MAX_VALUE, Settings, SledJournal};
 

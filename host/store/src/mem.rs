@@ -26,6 +26,7 @@ pub struct MemJournal {
     frames: Vec<Vec<u8>>,
     appends: u64,
     fails: Option<(u64, Failure)>,
+    kind: Option<io::ErrorKind>,
     broken: bool,
 }
 
@@ -39,6 +40,11 @@ impl MemJournal {
     /// it fail too, until the journal is [`reopened`](MemJournal::reopened).
     pub fn fail_at(&mut self, append: u64, how: Failure) {
         self.fails = Some((append, how));
+    }
+
+    /// What the disk is said to have answered then; `Other` unless this is called.
+    pub fn fail_as(&mut self, kind: io::ErrorKind) {
+        self.kind = Some(kind);
     }
 
     /// How many appends were called.
@@ -79,6 +85,11 @@ impl MemJournal {
         MemJournal { frames: self.frames.iter().take(count).cloned().collect(), ..MemJournal::default() }
     }
 
+    fn refused(&self, why: &'static str) -> JournalError {
+        let kind = self.kind.unwrap_or(io::ErrorKind::Other);
+        JournalError::Write(io::Error::new(kind, format!("the journal in memory fails: {why}")))
+    }
+
     fn store(&mut self, records: &[Record]) -> Result<(), JournalError> {
         batch::check(self.last_seq(), records)?;
         let frames: Result<Vec<_>, _> = records.iter().map(encode).collect();
@@ -90,22 +101,18 @@ impl MemJournal {
 impl Journal for MemJournal {
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         if self.broken {
-            return Err(refused("it failed before"));
+            return Err(self.refused("it failed before"));
         }
         self.appends += 1;
         let failure = self.fails.and_then(|(append, how)| (append == self.appends).then_some(how));
         let stored = match failure {
-            Some(Failure::Lost) => Err(refused("it was told to")),
-            Some(Failure::Stored) => self.store(records).and(Err(refused("it was told to"))),
+            Some(Failure::Lost) => Err(self.refused("it was told to")),
+            Some(Failure::Stored) => self.store(records).and(Err(self.refused("it was told to"))),
             None => self.store(records),
         };
         self.broken = stored.is_err();
         stored
     }
-}
-
-fn refused(why: &'static str) -> JournalError {
-    JournalError::Write(io::Error::other(format!("the journal in memory fails: {why}")))
 }
 
 #[cfg(test)]

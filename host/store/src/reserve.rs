@@ -80,7 +80,7 @@ impl ReserveFile {
 }
 
 /// True if the disk, or the share of it that we may use, is full.
-pub(crate) fn is_full(error: &io::Error) -> bool {
+pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

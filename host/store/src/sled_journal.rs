@@ -17,7 +17,7 @@ use crate::dir::{DataDir, io_error};
 use crate::mark::Mark;
 use crate::opening::{OpenError, Opened, ReadingError, read_all};
 use crate::reader::Reader;
-use crate::reserve::{ReserveFile, is_full};
+use crate::reserve::{Reserve, ReserveFile, is_full};
 
 /// Largest value in the database in bytes; a body that does not fit goes to a file. A page of the database holds up
 /// to twenty values and must stay below 128 KiB, from where on sled puts it into a file that it never syncs.
@@ -129,6 +129,14 @@ impl SledJournal {
         self.shared.failure()
     }
 
+    /// Holds space back again if the disk has room for it; some ten MiB are written and removed to find out.
+    ///
+    /// # Errors
+    /// The disk said no for another reason than being full.
+    pub fn hold_reserve(&self) -> io::Result<Reserve> {
+        self.reserve.hold()
+    }
+
     fn store(&mut self, records: &[Record]) -> Result<(), JournalError> {
         batch::check(self.shared.acknowledged(), records)?;
         let Some(last) = records.last() else { return Ok(()) };
@@ -148,6 +156,9 @@ impl SledJournal {
             if let Err(error) = self.reserve.release() {
                 why.push_str(&format!(" (which failed: {error})"));
             }
+        }
+        if let Err(error) = self.shared.database.forget_cached() {
+            why.push_str(&format!("; what the kernel holds of the database could not be dropped: {error}"));
         }
         // Only the first failure counts, and only the writer comes here, once.
         drop(self.shared.failure.set(why));

@@ -143,7 +143,7 @@ pub fn admit(state: &State, id: &SessionId, decision: &Decision, now: Time) -> R
         return Err(Rule::R11.refuses(format!("there is no session {id}")));
     };
     let case = Case { state, session, now, own: None };
-    case.unless_off(Rule::R8, || subjects::goes_on(session))?;
+    case.unless_off(Rule::R8, || subjects::goes_on(&case))?;
     match decision {
         Decision::Ask { project, kind, host } => consent::may_ask(&case, project, *kind, host.as_ref()),
         Decision::Fence { host } => match session.hosts.get(host).map(|work| &work.stage) {
@@ -184,7 +184,7 @@ pub fn still_allowed(state: &State, id: &SessionId, effect: &Effect, now: Time) 
         // Giving a host back is a closing as well as a step forward.
         EffectKind::Release { .. } => Ok(()),
         EffectKind::Fence { .. } | EffectKind::Move { .. } | EffectKind::Work { .. } => {
-            subjects::goes_on(session)
+            subjects::goes_on(&case)
         }
     })?;
     allowed(&case, &effect.kind)

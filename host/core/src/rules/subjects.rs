@@ -3,13 +3,16 @@
 use crate::id::{HostId, InstanceId};
 use crate::inventory::{HostKind, InstanceState, Movable, Service};
 use crate::rules::{Admission, Case, Refusal, Rule};
-use crate::session::{Condition, HostStage, HostWork, Session, Target};
+use crate::session::{Condition, HostStage, HostWork, Target};
 use crate::state::State;
 
-/// R8: stop means stop.
-pub(super) fn goes_on(session: &Session) -> Result<(), Refusal> {
-    match &session.condition {
-        Condition::Running => Ok(()),
+/// R8: stop means stop, for this session and for all.
+pub(super) fn goes_on(case: &Case<'_>) -> Result<(), Refusal> {
+    match &case.session.condition {
+        Condition::Running => match &case.state.held {
+            None => Ok(()),
+            Some(why) => Err(Rule::R8.refuses(format!("nothing new is begun: {why}"))),
+        },
         Condition::Paused => Err(Rule::R8.refuses("the session is paused")),
         Condition::Parked { why } => Err(Rule::R8.refuses(format!("the session is parked: {why}"))),
         Condition::Closing { .. } => Err(Rule::R8.refuses("the session is being closed")),

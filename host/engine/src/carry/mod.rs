@@ -145,11 +145,13 @@ impl Engine {
     }
 
     /// True if a session takes no forward step now, but may later.
-    fn is_held(&self, session: &SessionId) -> bool {
+    fn is_held(&self, id: &SessionId) -> bool {
         use fenix_core::session::Condition;
-        self.state
-            .session(session)
-            .is_some_and(|session| matches!(session.condition, Condition::Paused | Condition::Parked { .. }))
+        self.state.session(id).is_some_and(|session| match session.condition {
+            Condition::Running => self.state.held.is_some(),
+            Condition::Paused | Condition::Parked { .. } => true,
+            Condition::Closing { .. } | Condition::Ended => false,
+        })
     }
 
     fn effect(&self, session: &SessionId, effect: EffectId) -> Option<Effect> {

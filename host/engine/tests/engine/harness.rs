@@ -364,10 +364,18 @@ impl World {
 
     /// Stops the engine and starts it again from its journal; what was under way is forgotten.
     pub(crate) fn restart(&mut self) {
+        self.restart_held(None);
+    }
+
+    /// The same, and holds every session for that reason.
+    pub(crate) fn restart_held(&mut self, why: Option<&str>) {
         let records = self.journal.records.clone();
         let last = records.last().map_or(0, |last| last.seq);
         let engine = Engine::recover(Settings::default(), records, last, Vec::new(), self.now).unwrap();
         self.engine = engine;
+        if why.is_some() {
+            self.engine.hold(why);
+        }
         self.cloud.clear();
         self.mail.clear();
         self.actions.clear();

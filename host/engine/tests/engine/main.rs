@@ -7,6 +7,7 @@ mod cloud;
 mod commands;
 mod deciding;
 mod harness;
+mod held;
 mod moves;
 mod observing;
 mod outbox;

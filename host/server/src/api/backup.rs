@@ -39,7 +39,7 @@ pub(super) async fn backup(State(api): State<Arc<Api>>) -> Result<Response, ApiE
     })?;
     let failed = |error: io::Error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, whole(&error));
     let files = api.attacher.files().map_err(failed)?;
-    let (reader, now) = (api.history.reader(), api.clock.now());
+    let (reader, now) = (api.history.reader()?, api.clock.now());
     let (sender, body) = Channel::new(PIECES);
     let mut pipe = Pipe { sender, runtime: Handle::current(), waiting: Vec::with_capacity(PIECE) };
     tokio::task::spawn_blocking(move || {

@@ -102,6 +102,8 @@ fn status_of(error: &CommandError) -> StatusCode {
         | CommandError::Exists(_)
         | CommandError::WrongState { .. } => StatusCode::CONFLICT,
         CommandError::TooMany(_) => too_many_sessions(),
-        CommandError::NotReady | CommandError::Broken => StatusCode::SERVICE_UNAVAILABLE,
+        CommandError::NotReady | CommandError::Held(_) | CommandError::Broken => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }

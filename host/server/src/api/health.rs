@@ -25,8 +25,12 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Value>, Ap
             Err(unavailable("the cloud was not read yet".into())
                 .hint("is it there, at the configured address?"))
         }
-        Health::Broken(why) => Err(unavailable(why)
-            .hint("repair the cause, then start the server again: it goes on where it stopped")),
+        Health::Held(why) => Err(unavailable(why).hint(
+            "nothing new is begun; what is under way is finished, and sessions can be paused and deleted",
+        )),
+        Health::Broken(why) => Err(unavailable(why).hint(
+            "repair the cause; the journal is opened again by itself, or when the server is started again",
+        )),
         Health::Stopping => Err(unavailable("the server is being shut down".into())),
     }
 }

@@ -20,6 +20,7 @@ use super::body::Ids;
 use super::error::ApiError;
 use super::maintenance::no_session;
 use super::{Api, views};
+use crate::shell::store::Readers;
 use crate::shell::writer::whole;
 
 /// Most lines in one answer: some hundred KiB of text.
@@ -31,14 +32,14 @@ pub(super) const MAX_READERS: usize = 2;
 /// Reads histories.
 #[derive(Clone)]
 pub struct History {
-    reader: Reader,
+    readers: Readers,
     places: Arc<Semaphore>,
 }
 
 impl History {
     /// Histories out of this journal.
-    pub fn new(reader: Reader) -> History {
-        History { reader, places: Arc::new(Semaphore::new(MAX_READERS)) }
+    pub fn new(readers: Readers) -> History {
+        History { readers, places: Arc::new(Semaphore::new(MAX_READERS)) }
     }
 
     /// Reads the journal, when it is its turn.
@@ -50,20 +51,27 @@ impl History {
         read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let _place = self.places.acquire().await;
-        let reader = self.reader.clone();
+        let reader = self.reader()?;
         let failed = |why: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, why);
         let reading = tokio::task::spawn_blocking(move || read(&reader)).await;
         reading.map_err(|fault| failed(fault.to_string()))?.map_err(|error| failed(whole(&error)))
     }
 
     /// What reads the whole journal.
-    pub(super) fn reader(&self) -> Reader {
-        self.reader.clone()
+    ///
+    /// # Errors
+    /// It is being opened again.
+    pub(super) fn reader(&self) -> Result<Reader, ApiError> {
+        self.readers.get().ok_or_else(|| {
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the journal is being opened again")
+                .hint("try again in a moment; /readyz says why")
+        })
     }
 
     /// True if there is, or was, a session of that id.
     pub(super) async fn knows(&self, id: &SessionId) -> bool {
-        let (reader, id) = (self.reader.clone(), id.clone());
+        let Ok(reader) = self.reader() else { return false };
+        let id = id.clone();
         let read = tokio::task::spawn_blocking(move || reader.records_of(&id, 0, 1));
         matches!(read.await, Ok(Ok(records)) if !records.is_empty())
     }

@@ -27,7 +27,9 @@ pub enum Health {
     Starting,
     /// The writer takes commands.
     Ready,
-    /// Nothing new is taken until somebody repairs the cause and starts the server again.
+    /// Nothing new is begun, for this reason: what is under way is finished, and sessions can be paused and deleted.
+    Held(String),
+    /// The journal cannot be written: nothing is taken. It is opened again in a while.
     Broken(String),
     /// The server is being shut down.
     Stopping,
@@ -45,7 +47,7 @@ pub enum Refused {
     /// The writer did not answer in time; it may still do what was asked.
     #[error("no answer within {} s; it may still be done, so look before you repeat it", ANSWER_WITHIN.as_secs())]
     Slow,
-    /// The journal cannot be written.
+    /// The journal cannot be written. What was asked may be done or not.
     #[error("nothing is taken: {0}")]
     Broken(String),
     /// The server is being shut down.
@@ -118,7 +120,7 @@ impl Desk {
     /// whether it was done.
     pub async fn command(&self, by: Option<Caller>, command: Command) -> Result<Answer, Refused> {
         match self.health() {
-            Health::Starting | Health::Ready => {}
+            Health::Starting | Health::Ready | Health::Held(_) => {}
             Health::Broken(why) => return Err(Refused::Broken(why)),
             Health::Stopping => return Err(Refused::Stopping),
         }
@@ -131,7 +133,7 @@ impl Desk {
             Ok(Ok(answer)) => answer,
             Ok(Err(_gone)) => Err(match self.health() {
                 Health::Broken(why) => Refused::Broken(why),
-                Health::Starting | Health::Ready | Health::Stopping => Refused::Stopping,
+                Health::Starting | Health::Ready | Health::Held(_) | Health::Stopping => Refused::Stopping,
             }),
             Err(_elapsed) => Err(Refused::Slow),
         }

@@ -2,20 +2,28 @@
 //!
 //! It runs on a thread of its own, since the journal and the workflows block. Everything that has come in by the
 //! time it looks goes into one batch with one disk sync; when the disk is slow, batches grow by themselves.
+//!
+//! A journal that failed is opened again, as after a crash of the whole process: whatever was ordered is waited for,
+//! then a new engine is folded from what the disk really holds. If the cause may still be there it is *held*: nothing
+//! new is begun, but sessions can be brought to their safe end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fenix_engine::Engine;
 use fenix_engine::command::Answer;
 use fenix_engine::event::{Event, Order, Ticket};
 use fenix_engine::ports::{Clock, Journal, JournalError, Workflows};
+use fenix_store::Reserve;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::desk::{Backroom, Desk, Health, Input, Refused};
 use super::hands::Hands;
+use super::store::Reopen;
+
+mod mending;
 
 /// Most events in one batch: an answer must not wait for more than some hundred decisions before it is on disk.
 const MAX_BATCH: usize = 256;
@@ -30,6 +38,10 @@ pub struct Parts {
     pub engine: Engine,
     /// Its journal, open at the engine's last record.
     pub journal: Box<dyn Journal + Send>,
+    /// Opens the journal again.
+    pub store: Box<dyn Reopen>,
+    /// Whether space for closings is held back: if not, nothing else is done.
+    pub reserve: Reserve,
     /// Runs workflow components.
     pub workflows: Arc<dyn Workflows + Send + Sync>,
     /// Tells the time.
@@ -55,8 +67,18 @@ impl Writer {
         let (desk, backroom) = Desk::open(parts.engine.state().clone());
         let hands = hands(desk.clone());
         let (stop, stopped) = watch::channel(false);
-        let room =
-            Room { parts, backroom, hands, runtime, stopped, tickets: BTreeMap::new(), next_ticket: 0 };
+        let room = Room {
+            parts,
+            backroom,
+            hands,
+            runtime,
+            stopped,
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            under_way: 0,
+            room_look: None,
+            failed: None,
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || room.work())?;
         Ok((Writer { stop, thread }, desk))
     }
@@ -81,23 +103,40 @@ struct Room {
     /// Whom to answer.
     tickets: BTreeMap<Ticket, oneshot::Sender<Result<Answer, Refused>>>,
     next_ticket: u64,
+    /// Calls to the infrastructure and of actions that are not back yet.
+    under_way: usize,
+    /// When to look for room on the disk, if everything waits for that.
+    room_look: Option<Instant>,
+    /// The last failure of the journal, and the pause after it.
+    failed: Option<(Instant, Duration)>,
 }
 
 impl Room {
     fn work(mut self) {
+        if self.parts.reserve == Reserve::Spent {
+            self.hold_for_room();
+        }
+        while let Err(error) = self.run() {
+            let why = whole(&error);
+            tracing::error!(%why, "the journal cannot be written");
+            if !self.mend(&error, why) {
+                break;
+            }
+        }
+        self.backroom.health.send_replace(Health::Stopping);
+        self.refuse_rest(&Refused::Stopping);
+    }
+
+    /// Goes on until it shall stop.
+    fn run(&mut self) -> Result<(), JournalError> {
         let mut inputs = Vec::with_capacity(MAX_BATCH);
         // The first look at the timers makes the engine read the cloud and go on with what it finds.
-        let mut result = self.batch(&mut inputs);
-        while result.is_ok() && self.wait(&mut inputs) {
-            result = self.batch(&mut inputs);
+        self.batch(&mut inputs)?;
+        while self.wait(&mut inputs) {
+            self.look_for_room();
+            self.batch(&mut inputs)?;
         }
-        match result {
-            Ok(()) => {
-                self.backroom.health.send_replace(Health::Stopping);
-                self.refuse_rest(&Refused::Stopping);
-            }
-            Err(error) => self.broken(&error),
-        }
+        Ok(())
     }
 
     /// Waits for something to do; false once the writer shall end.
@@ -105,6 +144,8 @@ impl Room {
         let due = self.parts.engine.next_due();
         let now = self.parts.clock.now();
         let pause = due.map(|due| Duration::from_millis(due.since(now).0).max(LEAST_PAUSE));
+        let look = self.room_look.map(|at| at.saturating_duration_since(Instant::now()));
+        let pause = pause.into_iter().chain(look).min();
         let runtime = self.runtime.clone();
         let inbox = &mut self.backroom.inbox;
         let stopped = &mut self.stopped;
@@ -137,34 +178,32 @@ impl Room {
                     self.tickets.insert(ticket, answer);
                     Event::Command(ticket, by, command)
                 }
-                Input::Returned(event) => event,
+                Input::Returned(event) => {
+                    self.note_returned(&event);
+                    event
+                }
             };
             self.handle(event);
         }
         let orders = self.parts.engine.commit(&mut *self.parts.journal)?;
-        if self.parts.engine.is_ready() {
-            self.backroom.health.send_if_modified(|health| {
-                let newer = *health == Health::Starting;
-                if newer {
-                    *health = Health::Ready;
-                }
-                newer
-            });
-        }
         let state = self.parts.engine.state();
         self.backroom.state.send_if_modified(|shown| {
-            let newer = shown.seq != state.seq;
+            // That everything is held is no record.
+            let newer = shown.seq != state.seq || shown.held != state.held;
             if newer {
                 *shown = state.clone();
             }
             newer
         });
+        self.tell_health();
         for order in orders.into_inner() {
             match order {
                 Order::Answer { ticket, answer } => self.answer(ticket, answer.map_err(Refused::from)),
-                Order::Call { .. } | Order::Deliver { .. } | Order::RunAction { .. } => {
+                Order::Call { .. } | Order::RunAction { .. } => {
+                    self.under_way += 1;
                     self.hands.carry_out(order);
                 }
+                Order::Deliver { .. } => self.hands.carry_out(order),
             }
         }
         Ok(())
@@ -182,34 +221,25 @@ impl Room {
         }
     }
 
-    /// The journal is gone: nothing that only memory knows may be shown, answered or carried out.
-    fn broken(mut self, error: &JournalError) {
-        let why = whole(error);
-        tracing::error!(%why, "the journal cannot be written; nothing new is taken until a restart");
-        self.backroom.health.send_replace(Health::Broken(why.clone()));
-        self.refuse_rest(&Refused::Broken(why.clone()));
-        let mut inputs = Vec::new();
-        while self.wait_broken(&mut inputs) {
-            for input in inputs.drain(..) {
-                if let Input::Command(_, _, caller) = input {
-                    drop(caller.send(Err(Refused::Broken(why.clone()))));
-                }
-            }
-        }
-        self.backroom.health.send_replace(Health::Stopping);
+    fn tell_health(&self) {
+        let engine = &self.parts.engine;
+        let now = match &engine.state().held {
+            Some(why) => Health::Held(why.to_string()),
+            None if engine.is_ready() => Health::Ready,
+            None => Health::Starting,
+        };
+        self.backroom.health.send_if_modified(|shown| {
+            let newer = *shown != now;
+            *shown = now;
+            newer
+        });
     }
 
-    fn wait_broken(&mut self, inputs: &mut Vec<Input>) -> bool {
-        let runtime = self.runtime.clone();
-        let inbox = &mut self.backroom.inbox;
-        let stopped = &mut self.stopped;
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stopped| *stopped) => false,
-                count = inbox.recv_many(inputs, MAX_BATCH) => count > 0,
-            }
-        })
+    fn note_returned(&mut self, event: &Event) {
+        match event {
+            Event::CloudReturned(..) | Event::ActionReturned(..) => self.under_way -= 1,
+            Event::Command(..) | Event::Delivered(..) | Event::Tick => {}
+        }
     }
 
     fn refuse_rest(&mut self, refused: &Refused) {
@@ -231,99 +261,4 @@ pub(crate) fn whole(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use fenix_cloud::{Answering, Cloud};
-    use fenix_core::message::{Format, Subscription};
-    use fenix_core::view::{Verdict, View, Wakeup};
-    use fenix_engine::Settings;
-    use fenix_engine::command::Command;
-    use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudReply, Progress, WorkflowError};
-    use fenix_store::{Failure, MemJournal};
-
-    use super::*;
-    use crate::receivers::Receivers;
-    use crate::shell::clock::WallClock;
-    use crate::shell::courier::Courier;
-    use crate::shell::hands::ActionPort;
-    use crate::tls::{self, Trust};
-    use crate::wire::payload::Base;
-
-    /// A cloud with nothing in it, and plug-ins that nobody calls.
-    struct Nothing;
-
-    impl Cloud for Nothing {
-        fn call<'a>(&'a self, _: &'a CloudCall) -> Answering<'a> {
-            let empty = CloudReply::All { hosts: Vec::new(), instances: Vec::new(), groups: Vec::new() };
-            Box::pin(async { Ok(empty) })
-        }
-    }
-
-    impl Workflows for Nothing {
-        fn decide(&self, _: &fenix_core::id::Digest, _: &View, _: &Wakeup) -> Result<Verdict, WorkflowError> {
-            Err(WorkflowError::Unusable("there is none".into()))
-        }
-    }
-
-    impl ActionPort for Nothing {
-        fn run(&self, _: &Assignment) -> Result<Progress, ActionError> {
-            Err(ActionError::Unusable("there is none".into()))
-        }
-    }
-
-    fn start(journal: MemJournal) -> (Writer, Desk) {
-        let clock = Arc::new(WallClock::default());
-        let parts = Parts {
-            engine: Engine::new(Settings::default(), clock.now()),
-            journal: Box::new(journal),
-            workflows: Arc::new(Nothing),
-            clock,
-        };
-        let base = Base::new("http://127.0.0.1:1").unwrap();
-        let tls = tls::client(&Trust::Nobody).unwrap();
-        let courier = Courier::new(base, Receivers::default(), tls).unwrap();
-        let runtime = Handle::current();
-        let hands_runtime = runtime.clone();
-        let hands =
-            move |desk| Hands::new(hands_runtime, desk, Arc::new(Nothing), Arc::new(Nothing), courier);
-        Writer::start(parts, hands, runtime).unwrap()
-    }
-
-    fn subscribe(id: &str) -> Command {
-        let subscription = Subscription {
-            id: id.into(),
-            project: "p".into(),
-            event_type: "*".into(),
-            url: "http://127.0.0.1:1/".into(),
-            format: Format::Aodh,
-        };
-        Command::Subscribe { subscription }
-    }
-
-    #[tokio::test]
-    async fn a_command_is_answered_and_shown_once_it_is_on_disk() {
-        let (writer, desk) = start(MemJournal::new());
-        assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Done));
-        assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Idle));
-        assert_eq!(desk.state().subscriptions.len(), 1);
-        desk.until_health(|health| *health == Health::Ready).await;
-        writer.stop().await;
-        assert_eq!(desk.health(), Health::Stopping);
-        assert_eq!(desk.command(None, subscribe("b")).await, Err(Refused::Stopping));
-    }
-
-    #[tokio::test]
-    async fn what_the_journal_does_not_take_is_neither_shown_nor_answered_nor_anything_after_it() {
-        let mut journal = MemJournal::new();
-        journal.fail_at(2, Failure::Stored);
-        let (writer, desk) = start(journal);
-        assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Done));
-        for id in ["b", "c"] {
-            let refused = desk.command(None, subscribe(id)).await;
-            assert!(matches!(refused, Err(Refused::Broken(_))), "{refused:?}");
-        }
-        assert_eq!(desk.state().subscriptions.len(), 1);
-        let health = desk.health();
-        assert!(matches!(&health, Health::Broken(why) if why.contains("journal")), "{health:?}");
-        writer.stop().await;
-    }
-}
+mod tests;

@@ -299,7 +299,8 @@ fn refold(journal: &MemJournal, state: &State) -> Option<String> {
         Ok(records) => records,
         Err(error) => return Some(error.to_string()),
     };
-    let mut again = State { switched_off: state.switched_off, ..State::default() };
+    let (switched_off, held) = (state.switched_off, state.held.clone());
+    let mut again = State { switched_off, held, ..State::default() };
     for record in &records {
         if let Err(error) = again.apply(record) {
             return Some(error.to_string());
