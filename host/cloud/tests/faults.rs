@@ -4,7 +4,7 @@
 
 use fenix_cloud::sim::spec::{Span, Wire};
 use fenix_cloud::sim::trace::{Happening, TraceEvent};
-use fenix_cloud::sim::{Answer, FaultyCloud, Spec, World};
+use fenix_cloud::sim::{Answer, FaultyCloud, Mishap, Spec, World};
 use fenix_core::time::{Millis, Time};
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 
@@ -25,6 +25,13 @@ fn happened(cloud: &mut FaultyCloud) -> Vec<TraceEvent> {
 
 fn reboots(trace: &[TraceEvent]) -> usize {
     trace.iter().filter(|event| matches!(event.what, Happening::HostRebooting { .. })).count()
+}
+
+fn is_up(cloud: &mut FaultyCloud, at: u64, host: &str) -> bool {
+    match cloud.call(Time(at), &CloudCall::ReadHost { host: host.into() }).result {
+        Ok(CloudReply::Host { host: Some(host), .. }) => host.up,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[track_caller]
@@ -85,6 +92,29 @@ fn a_doubled_call_is_applied_twice_now_or_later() {
         later += reboots(&happened(&mut cloud));
     }
     assert!(at_once > 0 && later > 0, "{at_once} at once, {later} later");
+}
+
+#[test]
+fn a_swallowed_call_is_accepted_and_never_applied() {
+    let mut cloud = behind(Wire { swallowed: 1.0, ..Wire::default() });
+    assert_eq!(cloud.call(Time(0), &reboot()).result, Ok(CloudReply::Accepted));
+    cloud.advance(Time(1_000_000));
+    assert_eq!(happened(&mut cloud), []);
+    let read = CloudCall::ReadHost { host: "compute-1".into() };
+    assert!(matches!(cloud.call(Time(1_000_000), &read).result, Ok(CloudReply::Host { host: Some(_), .. })));
+    assert_eq!(cloud.mishaps().iter().collect::<Vec<_>>(), [(&Mishap::Swallowed, &1)]);
+}
+
+#[test]
+fn a_stale_read_tells_what_the_same_read_told_before_and_not_for_ever() {
+    let mut cloud = behind(Wire { stale: 1.0, stale_ms: 3_000, ..Wire::default() });
+    assert!(is_up(&mut cloud, 0, "compute-1"), "nothing was said before");
+    assert!(is_up(&mut cloud, 999, "compute-1"));
+    cloud.call(Time(1_000), &reboot()).result.unwrap();
+    assert!(is_up(&mut cloud, 3_000, "compute-1"), "as it was at 0");
+    assert!(!is_up(&mut cloud, 3_001, "compute-1"), "older than it may be");
+    assert!(is_up(&mut cloud, 3_002, "compute-2"));
+    assert_eq!(cloud.mishaps().iter().collect::<Vec<_>>(), [(&Mishap::Stale, &2)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use fenix_cloud::sim::trace::{Actor, Happening, MoveEnd, MoveKind};
+use fenix_cloud::sim::trace::{Actor, DIED, Happening, MoveEnd, MoveKind};
 use fenix_cloud::sim::{Act, Spec, World};
 use fenix_core::inventory::{Host, Instance, InstanceState, Service};
 use fenix_core::time::Time;
@@ -246,6 +246,39 @@ fn a_machine_that_stays_down_comes_back_with_another_reboot_or_its_operators() {
     t.act(Act::PowerOn { host: "h1".into() });
     assert!(t.host("h1").up);
     t.is("a", InstanceState::Stopped, "h1", None);
+}
+
+#[test]
+fn a_machine_that_died_comes_back_for_nobody() {
+    let mut rebooted = Try::with("[failures]\nreboot_kills = 1");
+    rebooted.ok(CloudCall::Reboot { host: "h1".into() });
+    let mut crashed = Try::with("[failures]\ncrash_kills = 1");
+    crashed.act(Act::Crash { host: "h1".into() });
+    for mut t in [rebooted, crashed] {
+        t.wait();
+        t.refuses(CloudCall::Reboot { host: "h1".into() }, "does not answer");
+        assert!(t.world.third_party(Time(t.now), &Act::PowerOn { host: "h1".into() }).is_err());
+        t.wait();
+        assert!(!t.host("h1").up);
+        assert!(t.happened().contains(&Happening::HostDown { host: "h1".into(), why: DIED.to_owned() }));
+    }
+}
+
+#[test]
+fn a_move_that_shows_as_over_is_on_its_source_for_readers_and_on_its_way_for_the_cloud() {
+    let check = |call: CloudCall, state, other_end: Option<&str>| {
+        let mut t = Try::with("[failures]\nmove_shows_early = 1\n[times]\ncold_ms = 9000\nlive_ms = 9000");
+        t.ok(call);
+        t.is("a", InstanceState::Moving, "h1", Some("h3"));
+        t.now += 8_800;
+        t.world.advance(Time(t.now));
+        t.is("a", InstanceState::Active, "h1", None);
+        t.refuses(migrate("a", "h3"), "is being moved");
+        t.wait();
+        t.is("a", state, "h3", other_end);
+    };
+    check(migrate("a", "h3"), InstanceState::Moved, Some("h1"));
+    check(live("a", "h3"), InstanceState::Active, None);
 }
 
 #[test]

@@ -407,6 +407,7 @@ fn trouble(scenario: &mut Scenario, profile: &Profile, dice: &mut Dice) {
             late_ms: 2_000,
             answer_ms: Span::Between { min: 5, max: 200 },
             timeout_ms: dice.between(1_000, 10_000),
+            ..Wire::default()
         };
     }
     if dice.chance(600) {

@@ -318,6 +318,7 @@ fn happening(what: &Happening) -> String {
         Happening::MoveStarted { instance, from, to, kind } => {
             format!("{kind:?} move of {instance} {from} -> {to}")
         }
+        Happening::MoveShownOver { instance } => format!("move of {instance} shows as over"),
         Happening::MoveEnded { instance, host, end, .. } => {
             format!("move of {instance}: {end:?}, now on {host}")
         }

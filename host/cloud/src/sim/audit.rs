@@ -65,6 +65,12 @@ impl World {
         }
     }
 
+    /// How many moves are under way that will never end by themselves.
+    pub fn hung(&self) -> u64 {
+        let hangs = |guest: &&Guest| guest.flight.as_ref().is_some_and(|flight| flight.due.is_none());
+        self.guests.values().filter(hangs).count() as u64
+    }
+
     fn those(&self, are: impl Fn(&Guest) -> bool) -> Vec<InstanceId> {
         self.guests.iter().filter(|(_, guest)| are(guest)).map(|(id, _)| id.clone()).collect()
     }

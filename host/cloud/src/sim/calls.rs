@@ -41,7 +41,7 @@ impl World {
         match call {
             CloudCall::ReadAll => Some(CloudReply::All {
                 hosts: self.claims.machines().map(|machine| machine.host.clone()).collect(),
-                instances: self.instances().cloned().collect(),
+                instances: self.guests.values().map(Guest::shown).collect(),
                 groups: self.claims.groups().cloned().collect(),
             }),
             CloudCall::ReadHost { host } => {
@@ -49,11 +49,11 @@ impl World {
                 let holders = machine.into_iter().flat_map(|machine| machine.holders());
                 Some(CloudReply::Host {
                     host: machine.map(|machine| machine.host.clone()),
-                    instances: holders.filter_map(|id| self.guests.get(id)).map(|g| g.seen.clone()).collect(),
+                    instances: holders.filter_map(|id| self.guests.get(id)).map(Guest::shown).collect(),
                 })
             }
             CloudCall::ReadInstance { instance } => {
-                Some(CloudReply::Instance(self.guests.get(instance).map(|guest| guest.seen.clone())))
+                Some(CloudReply::Instance(self.guests.get(instance).map(Guest::shown)))
             }
             CloudCall::Disable { .. }
             | CloudCall::Enable { .. }

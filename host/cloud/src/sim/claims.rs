@@ -19,6 +19,8 @@ pub(super) enum Power {
     Rebooting,
     /// Stays down until somebody does something.
     Off,
+    /// Stays down whatever anybody does.
+    Dead,
 }
 
 /// A machine and what is held on it.

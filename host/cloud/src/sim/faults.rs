@@ -1,7 +1,9 @@
-//! The way between a caller and the cloud: calls get lost, answers get lost, changes come late or twice.
+//! The way between a caller and the cloud: calls get lost, answers get lost, changes come late or twice, and now and
+//! then an answer is a lie.
 
 use std::collections::BTreeMap;
 
+use fenix_core::id::{HostId, InstanceId};
 use fenix_core::time::{Millis, Time};
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 
@@ -54,15 +56,40 @@ pub struct FaultyCloud<T = World> {
     /// Changes still on their way, by when they arrive and in which order they were sent.
     late: BTreeMap<(Time, u64), CloudCall>,
     sent: u64,
+    /// What reads were last answered, and when; only while there are stale answers.
+    said: BTreeMap<Read, (Time, CloudReply)>,
+    mishaps: BTreeMap<Mishap, u64>,
 }
 
 /// What happens to one call on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mishap {
+    /// It never arrives.
     Lost,
+    /// It is applied, and nobody hears of it.
     ReplyLost,
+    /// It is applied after its caller has given up.
     Late,
+    /// It is applied twice.
     Doubled,
+    /// It is answered `Accepted`, and never done.
+    Swallowed,
+    /// It is answered with what was true a while ago.
+    Stale,
+}
+
+impl Mishap {
+    /// All of them.
+    pub const ALL: [Mishap; 6] =
+        [Mishap::Lost, Mishap::ReplyLost, Mishap::Late, Mishap::Doubled, Mishap::Swallowed, Mishap::Stale];
+}
+
+/// What is read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Read {
+    All,
+    Host(HostId),
+    Instance(InstanceId),
 }
 
 impl<T: Target> FaultyCloud<T> {
@@ -72,7 +99,15 @@ impl<T: Target> FaultyCloud<T> {
     pub fn new(target: T, wire: Wire, seed: u64, used: u64) -> FaultyCloud<T> {
         let mut dice = Dice::new(seed, Purpose::Wire);
         dice.skip(used);
-        FaultyCloud { target, wire, dice, late: BTreeMap::new(), sent: 0 }
+        FaultyCloud {
+            target,
+            wire,
+            dice,
+            late: BTreeMap::new(),
+            sent: 0,
+            said: BTreeMap::new(),
+            mishaps: BTreeMap::new(),
+        }
     }
 
     /// What is at the other end.
@@ -85,9 +120,15 @@ impl<T: Target> FaultyCloud<T> {
         &mut self.target
     }
 
+    /// How often each thing happened to a call.
+    pub fn mishaps(&self) -> &BTreeMap<Mishap, u64> {
+        &self.mishaps
+    }
+
     /// Other odds from now on: a wire that becomes good or bad.
     pub fn set_wire(&mut self, wire: Wire) {
         self.wire = wire;
+        self.said.clear();
     }
 
     /// When something will happen next by itself; `None` if nothing will.
@@ -116,18 +157,28 @@ impl<T: Target> FaultyCloud<T> {
     pub fn call(&mut self, now: Time, call: &CloudCall) -> Answer {
         self.advance(now);
         let answer_takes = self.dice.within(self.wire.answer_ms);
-        match self.draw(call) {
-            None => Answer { result: self.target.call(now, call), after: answer_takes },
-            Some(Fault::Lost) => self.silence(),
-            Some(Fault::ReplyLost) => {
+        let mishap =
+            self.draw(call).filter(|mishap| *mishap != Mishap::Stale || self.last_said(now, call).is_some());
+        if let Some(mishap) = mishap {
+            *self.mishaps.entry(mishap).or_default() += 1;
+        }
+        match mishap {
+            None => Answer { result: self.apply(now, call), after: answer_takes },
+            Some(Mishap::Stale) => {
+                let result = self.last_said(now, call).map_or_else(|| self.apply(now, call), Ok);
+                Answer { result, after: answer_takes }
+            }
+            Some(Mishap::Swallowed) => Answer { result: Ok(CloudReply::Accepted), after: answer_takes },
+            Some(Mishap::Lost) => self.silence(),
+            Some(Mishap::ReplyLost) => {
                 drop(self.target.call(now, call));
                 self.silence()
             }
-            Some(Fault::Late) => {
+            Some(Mishap::Late) => {
                 self.send_late(now, call);
                 self.silence()
             }
-            Some(Fault::Doubled) => {
+            Some(Mishap::Doubled) => {
                 let result = self.target.call(now, call);
                 if self.dice.chance(0.5) {
                     drop(self.target.call(now, call));
@@ -139,18 +190,39 @@ impl<T: Target> FaultyCloud<T> {
         }
     }
 
-    fn draw(&mut self, call: &CloudCall) -> Option<Fault> {
-        let Wire { lost, reply_lost, late, doubled, .. } = self.wire;
+    /// Applies a call, and keeps what a read was answered for as long as it may be answered once more.
+    fn apply(&mut self, now: Time, call: &CloudCall) -> Result<CloudReply, CloudError> {
+        let result = self.target.call(now, call);
+        if self.wire.stale > 0.0
+            && let (Some(read), Ok(reply)) = (read(call), &result)
+        {
+            self.said.insert(read, (now, reply.clone()));
+            let oldest = now - Millis(self.wire.stale_ms);
+            self.said.retain(|_, (at, _)| *at >= oldest);
+        }
+        result
+    }
+
+    /// What a read was answered before, if that is not too long ago.
+    fn last_said(&self, now: Time, call: &CloudCall) -> Option<CloudReply> {
+        let (at, reply) = self.said.get(&read(call)?)?;
+        (now.since(*at) <= Millis(self.wire.stale_ms)).then(|| reply.clone())
+    }
+
+    fn draw(&mut self, call: &CloudCall) -> Option<Mishap> {
+        let Wire { lost, reply_lost, late, doubled, swallowed, stale, .. } = self.wire;
         let all = [
-            (lost, Fault::Lost),
-            (reply_lost, Fault::ReplyLost),
-            (late, Fault::Late),
-            (doubled, Fault::Doubled),
+            (lost, Mishap::Lost),
+            (reply_lost, Mishap::ReplyLost),
+            (late, Mishap::Late),
+            (doubled, Mishap::Doubled),
+            (swallowed, Mishap::Swallowed),
+            (stale, Mishap::Stale),
         ];
         // A read that comes late or twice is one that nobody hears of, or an ordinary one.
         match (self.dice.pick(&all), is_read(call)) {
-            (Some(Fault::Late | Fault::ReplyLost), true) => Some(Fault::Lost),
-            (Some(Fault::Doubled), true) => None,
+            (Some(Mishap::Late | Mishap::ReplyLost), true) => Some(Mishap::Lost),
+            (Some(Mishap::Doubled | Mishap::Swallowed), true) | (Some(Mishap::Stale), false) => None,
             (drawn, _) => drawn,
         }
     }
@@ -164,6 +236,26 @@ impl<T: Target> FaultyCloud<T> {
     fn silence(&self) -> Answer {
         let after = Millis(self.wire.timeout_ms);
         Answer { result: Err(CloudError::Unclear(format!("nothing came back within {after}"))), after }
+    }
+}
+
+fn read(call: &CloudCall) -> Option<Read> {
+    match call {
+        CloudCall::ReadAll => Some(Read::All),
+        CloudCall::ReadHost { host } => Some(Read::Host(host.clone())),
+        CloudCall::ReadInstance { instance } => Some(Read::Instance(instance.clone())),
+        CloudCall::Disable { .. }
+        | CloudCall::Enable { .. }
+        | CloudCall::Migrate { .. }
+        | CloudCall::LiveMigrate { .. }
+        | CloudCall::Confirm { .. }
+        | CloudCall::Revert { .. }
+        | CloudCall::AbortLive { .. }
+        | CloudCall::Evacuate { .. }
+        | CloudCall::Reboot { .. }
+        | CloudCall::Boot { .. }
+        | CloudCall::Delete { .. }
+        | CloudCall::Resize { .. } => None,
     }
 }
 

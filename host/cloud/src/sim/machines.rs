@@ -7,7 +7,7 @@ use fenix_engine::ports::CloudError;
 use super::calls::{Taken, no_host, refused};
 use super::claims::Power;
 use super::spec::HostSpec;
-use super::trace::{Happening, MoveEnd, MoveKind};
+use super::trace::{DIED, Happening, LOST_POWER, MoveEnd, MoveKind, STAYS_DOWN};
 use super::world::{Due, FlightKind, World};
 
 impl World {
@@ -17,16 +17,21 @@ impl World {
             Power::Rebooting => {
                 return Err(refused(format!("conflict: host {host} is being rebooted already")));
             }
+            Power::Dead => return Err(refused(format!("host {host} does not answer"))),
             Power::On | Power::Off => {}
         }
         let back = self.after(self.rules.times.reboot_ms);
-        let comes_back = !self.dice.fates.chance(self.rules.failures.reboot_stays_down);
+        let f = &self.rules.failures;
+        let odds = [(f.reboot_stays_down, Power::Off), (f.reboot_kills, Power::Dead)];
+        let power = self.dice.fates.pick(&odds).unwrap_or(Power::Rebooting);
         self.tell(Happening::HostRebooting { host: host.clone() });
-        self.go_down(host, if comes_back { Power::Rebooting } else { Power::Off });
-        if comes_back {
-            self.plan(back, Due::HostBack(host.clone()));
-        } else {
-            self.tell(Happening::HostDown { host: host.clone(), why: "it did not come back".to_owned() });
+        self.go_down(host, power);
+        match power {
+            Power::On | Power::Rebooting => {
+                self.plan(back, Due::HostBack(host.clone()));
+            }
+            Power::Off => self.tell(Happening::HostDown { host: host.clone(), why: STAYS_DOWN.to_owned() }),
+            Power::Dead => self.tell(Happening::HostDown { host: host.clone(), why: DIED.to_owned() }),
         }
         Ok(Taken::Yes)
     }
@@ -34,10 +39,14 @@ impl World {
     pub(super) fn crash(&mut self, host: &HostId) -> Result<(), CloudError> {
         match self.claims.machine(host).ok_or_else(|| no_host(host))?.power {
             Power::On => {}
-            Power::Rebooting | Power::Off => return Err(refused(format!("host {host} is down already"))),
+            Power::Rebooting | Power::Off | Power::Dead => {
+                return Err(refused(format!("host {host} is down already")));
+            }
         }
-        self.tell(Happening::HostDown { host: host.clone(), why: "it lost power".to_owned() });
-        self.go_down(host, Power::Off);
+        let dies = self.dice.fates.chance(self.rules.failures.crash_kills);
+        let (power, why) = if dies { (Power::Dead, DIED) } else { (Power::Off, LOST_POWER) };
+        self.tell(Happening::HostDown { host: host.clone(), why: why.to_owned() });
+        self.go_down(host, power);
         Ok(())
     }
 
@@ -45,6 +54,7 @@ impl World {
         match self.claims.machine(host).ok_or_else(|| no_host(host))?.power {
             Power::Off => {}
             Power::On | Power::Rebooting => return Err(refused(format!("host {host} is not down"))),
+            Power::Dead => return Err(refused(format!("host {host} does not answer"))),
         }
         self.come_up(host);
         Ok(())

@@ -28,7 +28,7 @@ pub use audit::{HostSummary, Summary};
 pub use calls::MAX_REASON;
 pub use client::{Patience, SimClient};
 pub use durable::{Durable, MAX_KEPT_TRACE, TracePage};
-pub use faults::{Answer, FaultyCloud, Target, is_read};
+pub use faults::{Answer, FaultyCloud, Mishap, Target, is_read};
 pub use log::StateError;
 pub use protocol::{MAX_ANSWER, MAX_REQUEST};
 pub use server::{MAX_CONNECTIONS, MAX_TRACE_PAGE, MAX_UNANSWERED, ServeError, serve};

@@ -2,13 +2,17 @@
 
 use fenix_core::id::{HostId, InstanceId};
 use fenix_core::inventory::{InstanceState, Movable, Resources};
+use fenix_core::time::Time;
 use fenix_engine::ports::CloudError;
 
 use super::calls::{Taken, no_host, refused};
 use super::claims::{Power, Wish};
 use super::spec::Span;
 use super::trace::{Happening, MoveEnd, MoveKind};
-use super::world::{Due, Fate, Flight, FlightKind, World};
+use super::world::{Due, DueKey, Fate, Flight, FlightKind, World};
+
+/// For how long a move shows as over before it is: as long as a message bus and a database lag behind.
+const SHOWN_OVER: Span = Span::Between { min: 200, max: 5_000 };
 
 impl World {
     pub(super) fn migrate(&mut self, instance: &InstanceId, to: &HostId) -> Result<Taken, CloudError> {
@@ -200,6 +204,10 @@ impl World {
         };
         let ends = self.after(span);
         let due = (fate != Fate::Hangs).then(|| self.plan(ends, Due::Landing(instance.clone())));
+        let shows_over = match kind {
+            FlightKind::Move(MoveKind::Cold | MoveKind::Live) if due.is_some() => self.hides(ends, instance),
+            FlightKind::Move(_) | FlightKind::Boot | FlightKind::Resize { .. } => None,
+        };
         self.claim(instance, to, resources);
         if let Some(kind) = kind.shown() {
             let (instance, to) = (instance.clone(), to.clone());
@@ -212,8 +220,27 @@ impl World {
             if stays {
                 guest.seen.resources = resources;
             }
-            guest.flight = Some(Flight { kind, to: to.clone(), fate, due });
+            guest.flight = Some(Flight { kind, to: to.clone(), fate, due, shows_over, is_hidden: false });
         });
+    }
+
+    /// Draws whether readers will see a move as over before it ends, and plans from when on.
+    fn hides(&mut self, ends: Time, instance: &InstanceId) -> Option<DueKey> {
+        if !self.dice.fates.chance(self.rules.failures.move_shows_early) {
+            return None;
+        }
+        let early = self.dice.times.within(SHOWN_OVER);
+        Some(self.plan(self.now.max(ends - early), Due::ShowOver(instance.clone())))
+    }
+
+    /// From now on readers see a move as over that is not.
+    pub(super) fn show_over(&mut self, instance: &InstanceId) {
+        let Some(flight) = self.guests.get_mut(instance).and_then(|guest| guest.flight.as_mut()) else {
+            return;
+        };
+        flight.shows_over = None;
+        flight.is_hidden = true;
+        self.tell(Happening::MoveShownOver { instance: instance.clone() });
     }
 
     /// What was being done to an instance comes to its end, as was drawn when it began.
@@ -232,7 +259,7 @@ impl World {
     pub(super) fn end_flight(&mut self, instance: &InstanceId, end: MoveEnd, why: &str) {
         let Some(guest) = self.guests.get_mut(instance) else { return };
         let Some(flight) = guest.flight.take() else { return };
-        if let Some(due) = flight.due {
+        for due in flight.due.into_iter().chain(flight.shows_over) {
             self.due.remove(&due);
         }
         let from = guest.seen.host.clone();

@@ -50,11 +50,16 @@ fn check_failures(failures: &Failures) -> Result<(), SpecError> {
         ("failures.evacuate_breaks", f.evacuate_breaks),
         ("failures.resize_breaks", f.resize_breaks),
         ("failures.boot_breaks", f.boot_breaks),
-        ("failures.reboot_stays_down", f.reboot_stays_down),
+        ("failures.move_shows_early", f.move_shows_early),
+        ("failures.crash_kills", f.crash_kills),
     ];
     for (key, value) in single {
         chances(&[(key, value)])?;
     }
+    chances(&[
+        ("failures.reboot_stays_down", f.reboot_stays_down),
+        ("failures.reboot_kills", f.reboot_kills),
+    ])?;
     chances(&[
         ("failures.cold_breaks", f.cold_breaks),
         ("failures.cold_stays", f.cold_stays),
@@ -68,14 +73,18 @@ fn check_failures(failures: &Failures) -> Result<(), SpecError> {
 }
 
 fn check_wire(wire: &Wire) -> Result<(), SpecError> {
-    let Wire { lost, reply_lost, late, doubled, late_ms, answer_ms, timeout_ms } = *wire;
+    let Wire { lost, reply_lost, late, doubled, swallowed, stale, stale_ms, late_ms, answer_ms, timeout_ms } =
+        *wire;
     let all = [
         ("wire.lost", lost),
         ("wire.reply_lost", reply_lost),
         ("wire.late", late),
         ("wire.doubled", doubled),
+        ("wire.swallowed", swallowed),
+        ("wire.stale", stale),
     ];
     chances(&all)?;
+    within("wire.stale_ms", stale_ms, MAX_SPAN_MS)?;
     within("wire.late_ms", late_ms, MAX_SPAN_MS)?;
     within("wire.timeout_ms", timeout_ms, MAX_SPAN_MS)?;
     span("wire.answer_ms", answer_ms)

@@ -249,6 +249,10 @@ pub struct Failures {
     pub live_stays: f64,
     /// A live move never ends by itself.
     pub live_hangs: f64,
+    /// A move, cold or live, shows as over and its instance as resting on its source some seconds before it arrives:
+    /// in Nova a migration is `completed` before its instance's record says so.
+    #[serde(skip_serializing_if = "is_never")]
+    pub move_shows_early: f64,
     /// A live move that the scheduler refuses is answered `Accepted`; the instance just stays. 1 as in Nova.
     pub live_refused_quietly: f64,
     /// A confirmation is refused, and may be tried again.
@@ -263,6 +267,12 @@ pub struct Failures {
     pub boot_breaks: f64,
     /// A machine that is restarted stays down until it is restarted again.
     pub reboot_stays_down: f64,
+    /// A machine that is restarted never comes back, whatever anybody does.
+    #[serde(skip_serializing_if = "is_never")]
+    pub reboot_kills: f64,
+    /// A machine that lost power never comes back, whatever anybody does.
+    #[serde(skip_serializing_if = "is_never")]
+    pub crash_kills: f64,
     /// True if guests run again after their host was restarted; else they are left stopped.
     pub guests_resume: bool,
     /// True if an evacuated guest is left stopped, as Nova does since microversion 2.95.
@@ -279,6 +289,7 @@ impl Default for Failures {
             live_breaks: 0.0,
             live_stays: 0.0,
             live_hangs: 0.0,
+            move_shows_early: 0.0,
             live_refused_quietly: 1.0,
             confirm_refused: 0.0,
             revert_breaks: 0.0,
@@ -286,6 +297,8 @@ impl Default for Failures {
             resize_breaks: 0.0,
             boot_breaks: 0.0,
             reboot_stays_down: 0.0,
+            reboot_kills: 0.0,
+            crash_kills: 0.0,
             guests_resume: true,
             evacuated_stay_stopped: true,
         }
@@ -304,6 +317,16 @@ pub struct Wire {
     pub late: f64,
     /// A change is applied twice: at once, or the second time late.
     pub doubled: f64,
+    /// A lie: a change is answered `Accepted`, and never done.
+    #[serde(skip_serializing_if = "is_never")]
+    pub swallowed: f64,
+    /// A lie: a read is answered with what the same read was answered before, if that is not longer ago than
+    /// [`Wire::stale_ms`]; as from a cache that nobody told.
+    #[serde(skip_serializing_if = "is_never")]
+    pub stale: f64,
+    /// The oldest answer that a read gets once more.
+    #[serde(skip_serializing_if = "is_usual_age")]
+    pub stale_ms: u64,
     /// The latest that a late call is applied, after it was sent.
     pub late_ms: u64,
     /// How long an answer takes, as the caller in virtual time sees it.
@@ -320,6 +343,9 @@ impl Default for Wire {
             reply_lost: 0.0,
             late: 0.0,
             doubled: 0.0,
+            swallowed: 0.0,
+            stale: 0.0,
+            stale_ms: STALE_MS,
             late_ms: 30_000,
             answer_ms: Span::Between { min: 20, max: 200 },
             timeout_ms: 10_000,
@@ -359,6 +385,19 @@ pub struct ScriptSpec {
     pub at_ms: u64,
     /// What.
     pub op: Act,
+}
+
+/// How long the caches of a control plane keep an answer, unless the file says otherwise.
+const STALE_MS: u64 = 5_000;
+
+// What a file does not mention is not in its text either: a world's file begins with the text that it was made from,
+// and stays readable when there is something new to say.
+fn is_never(chance: &f64) -> bool {
+    *chance == 0.0
+}
+
+fn is_usual_age(age: &u64) -> bool {
+    *age == STALE_MS
 }
 
 fn one() -> u32 {

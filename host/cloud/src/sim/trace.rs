@@ -62,6 +62,13 @@ pub enum MoveEnd {
     Deleted,
 }
 
+/// Why a host is down: its power failed.
+pub const LOST_POWER: &str = "it lost power";
+/// Why a host is down: it was restarted, and waits for somebody to do it once more.
+pub const STAYS_DOWN: &str = "it did not come back";
+/// Why a host is down, and will be for ever.
+pub const DIED: &str = "it is broken for good";
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,6 +195,11 @@ pub enum Happening {
         to: HostId,
         /// How.
         kind: MoveKind,
+    },
+    /// A move that is under way shows as over, and its instance as resting on its source.
+    MoveShownOver {
+        /// The instance.
+        instance: InstanceId,
     },
     /// A move is over. A cold one that arrived still claims its source until it is confirmed.
     MoveEnded {

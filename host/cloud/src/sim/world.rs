@@ -68,6 +68,8 @@ pub(super) type DueKey = (Time, u64);
 pub(super) enum Due {
     /// What is being done to an instance ends.
     Landing(InstanceId),
+    /// What is being done to an instance shows as over.
+    ShowOver(InstanceId),
     /// A rebooting machine is back.
     HostBack(HostId),
     /// Others do something that was planned.
@@ -97,6 +99,24 @@ pub(super) struct Flight {
     pub(super) fate: Fate,
     /// `None` if it never ends by itself.
     pub(super) due: Option<DueKey>,
+    /// When readers will see it as over, if that is before it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shows_over: Option<DueKey>,
+    /// True if readers see it as over.
+    #[serde(default)]
+    pub(super) is_hidden: bool,
+}
+
+impl Guest {
+    /// The instance as readers see it.
+    pub(super) fn shown(&self) -> Instance {
+        match &self.flight {
+            Some(flight) if flight.is_hidden => {
+                Instance { state: self.rests, other_end: None, ..self.seen.clone() }
+            }
+            Some(_) | None => self.seen.clone(),
+        }
+    }
 }
 
 /// The kinds of what can be done to an instance.
@@ -191,6 +211,7 @@ impl World {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Landing(instance) => self.land(&instance),
+            Due::ShowOver(instance) => self.show_over(&instance),
             Due::HostBack(host) => self.come_back(&host),
             // A refusal stands in the trace; nobody waits for an answer.
             Due::Act(act) => drop(self.act(&act)),

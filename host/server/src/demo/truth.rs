@@ -157,6 +157,7 @@ impl Truth {
             | Happening::InstanceStopped { .. }
             | Happening::InstanceStarted { .. }
             | Happening::MoveStarted { .. }
+            | Happening::MoveShownOver { .. }
             | Happening::MoveConfirmed { .. }
             | Happening::Refused { .. } => {}
         }

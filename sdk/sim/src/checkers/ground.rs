@@ -186,7 +186,8 @@ impl Ground {
             }
             Happening::MoveConfirmed { instance, .. } => self.with(instance, |seen| seen.moving = None),
             Happening::InstanceStarted { instance } => self.with(instance, |seen| seen.moving = None),
-            Happening::OutOfService { .. }
+            Happening::MoveShownOver { .. }
+            | Happening::OutOfService { .. }
             | Happening::InService { .. }
             | Happening::InstanceBooted { .. }
             | Happening::InstanceResized { .. }
