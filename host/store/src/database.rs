@@ -5,6 +5,7 @@
 //!   database file. sled's background thread is off: it would only sync late and log its errors.
 //! * sled panics on some kinds of damage and on some failures. Every call is contained: a panic becomes a
 //!   [`Fault`], and after one no further call is made, since sled's locks may be left as they were.
+//! * It may forget who waits for a write that failed: writes go through a [`Scribe`], which sees to it.
 //! * All that belongs together goes into one `Batch`, which sled recovers as a whole or not at all.
 //! * Values stay below 4 KiB, so that no page of sled's grows to the size from which on it goes to a file that is
 //!   never synced. Compression is off, the cache fixed.
@@ -14,8 +15,8 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -25,8 +26,9 @@ use std::time::{Duration, Instant};
 use fenix_core::id::SessionId;
 use fenix_core::record::Record;
 
-use crate::dir::sync_dir;
+use crate::dir::{create_dir, sync_dir};
 use crate::index::{self, Run};
+use crate::scribe::Scribe;
 
 /// How long to wait until sled's threads have let an earlier handle of this process go. Another process cannot have
 /// the database: we hold the directory's lock.
@@ -34,6 +36,9 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often to look meanwhile.
 const LET_GO_LOOK: Duration = Duration::from_millis(10);
+
+/// How much is read of the database file at once, before sled reads it.
+const READ_BYTES: usize = 1 << 20;
 
 const RECORD: u8 = b'r';
 
@@ -55,6 +60,9 @@ pub(crate) enum Fault {
     /// sled gave up in the middle of something.
     #[error("the database gave up: {0}")]
     Panicked(String),
+    /// A write neither ended nor failed.
+    #[error("the database did not end a write in a minute")]
+    Stuck,
     /// It gave up earlier.
     #[error("the database gave up earlier; restart Fenix")]
     Broken,
@@ -84,6 +92,8 @@ impl From<Fault> for io::Error {
 pub(crate) struct Database {
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
+    /// Likewise.
+    scribe: Option<Scribe>,
     file: File,
     sync: SyncFile,
     broken: AtomicBool,
@@ -113,25 +123,37 @@ impl Batch {
 }
 
 impl Database {
-    /// Opens the database in that directory, which exists; makes it if it is not there.
+    /// Opens the database in that directory; makes both if the directory is not there.
     ///
     /// On return what was recovered, and the names of its files, are durable.
     pub(crate) fn open(dir: &Path, cache_bytes: u64, sync: SyncFile) -> Result<Database, Fault> {
+        if !dir.exists() {
+            make(dir).map_err(Fault::Io)?;
+        }
+        prepare(dir).map_err(Fault::Io)?;
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None)
             .use_compression(false);
         let db = open_patiently(&config)?;
-        let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).map_err(Fault::Io)?;
-        let database = Database { db: Some(db), file, sync, broken: AtomicBool::new(false) };
+        let file = OpenOptions::new().read(true).write(true).open(dir.join("db"));
+        let (file, scribe) = match file.and_then(|file| Ok((file, Scribe::start(&db)?))) {
+            Ok(both) => both,
+            Err(error) => {
+                let_go(db);
+                return Err(Fault::Io(error));
+            }
+        };
+        let broken = AtomicBool::new(false);
+        let database = Database { db: Some(db), scribe: Some(scribe), file, sync, broken };
         database.settle(dir)?;
         Ok(database)
     }
 
     /// sled writes its configuration and names its files without syncing them.
     fn settle(&self, dir: &Path) -> Result<(), Fault> {
-        self.contain(|db| db.flush())?;
+        self.flush(None)?;
         let synced = File::open(dir.join("conf"))
             .and_then(|conf| conf.sync_all())
             .and_then(|()| (self.sync)(&self.file))
@@ -142,10 +164,7 @@ impl Database {
 
     /// Writes all of the batch or nothing. On return it survives the loss of power.
     pub(crate) fn write(&self, batch: Batch) -> Result<(), Fault> {
-        self.contain(|db| {
-            db.apply_batch(batch.0)?;
-            db.flush()
-        })?;
+        self.flush(Some(batch.0))?;
         (self.sync)(&self.file).map_err(Fault::Io)
     }
 
@@ -156,6 +175,13 @@ impl Database {
     /// advice: what cannot be dropped stays.
     pub(crate) fn forget_cached(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
+    fn flush(&self, batch: Option<sled::Batch>) -> Result<(), Fault> {
+        match &self.scribe {
+            Some(scribe) if !self.is_broken() => self.noted(scribe.write(batch)),
+            Some(_) | None => Err(Fault::Broken),
+        }
     }
 
     /// The frame of that number.
@@ -255,11 +281,19 @@ impl Database {
     }
 
     fn contain<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Fault> {
-        let Some(db) = self.db.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
-            return Err(Fault::Broken);
-        };
-        let done = contained(|| call(db));
-        if let Err(Fault::Panicked(_)) = done {
+        match &self.db {
+            Some(db) if !self.is_broken() => self.noted(contained(|| call(db))),
+            Some(_) | None => Err(Fault::Broken),
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// Lets no further call be made after one that left sled as nobody knows.
+    fn noted<T>(&self, done: Result<T, Fault>) -> Result<T, Fault> {
+        if matches!(done, Err(Fault::Panicked(_) | Fault::Stuck)) {
             self.broken.store(true, Ordering::Release);
         }
         done
@@ -267,23 +301,65 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// sled flushes when it is dropped, and panics if that fails; nothing that was promised depends on it.
     fn drop(&mut self) {
-        let db = self.db.take();
-        if self.broken.load(Ordering::Acquire) {
+        let (db, scribe) = (self.db.take(), self.scribe.take());
+        if self.is_broken() {
             // Its locks may be held by nobody for ever: to drop it could take as long.
-            std::mem::forget(db);
+            std::mem::forget((db, scribe));
             return;
         }
-        drop(contained(|| {
-            drop(db);
-            Ok(())
-        }));
+        scribe.map(Scribe::stop);
+        db.map(let_go);
     }
 }
 
+/// Drops sled, which flushes then, and panics if that fails; nothing that was promised depends on it.
+fn let_go(db: sled::Db) {
+    drop(contained(|| {
+        drop(db);
+        Ok(())
+    }));
+}
+
+/// Makes an empty database under another name, and gives it its own when it is whole: a loss of power while sled makes
+/// its files leaves some that it does not open again.
+fn make(dir: &Path) -> io::Result<()> {
+    let beside = dir.with_extension("new");
+    if beside.exists() {
+        fs::remove_dir_all(&beside)?;
+    }
+    create_dir(&beside)?;
+    drop(Database::open(&beside, 1 << 20, Box::new(File::sync_all))?);
+    fs::rename(&beside, dir)?;
+    sync_dir(dir.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes the files such that sled opens them, whatever came before.
+fn prepare(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // A snapshot that was being written when the power was lost: sled would take it for the newest one, and find
+        // it damaged. It needs none.
+        if name.as_encoded_bytes().starts_with(b"snap.") && name.as_encoded_bytes().ends_with(b".generating")
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    let file = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    // sled sums up what it reads in a new snapshot, and syncs that. What an earlier process wrote and did not sync must
+    // not be in there before it is on the disk.
+    file.sync_all()?;
+    // What sled cannot read it takes for the torn end of the log, and overwrites. So all is read before; then the kernel
+    // has it in its cache.
+    io::copy(&mut BufReader::with_capacity(READ_BYTES, file), &mut io::sink()).map(drop)
+}
+
 /// Calls sled, and turns a panic into a fault.
-fn contained<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
+pub(crate) fn contained<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
     // Unwind-safe: after a panic nothing of what the call has touched is used again.
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(Fault::from),

@@ -44,9 +44,7 @@ impl DataDir {
             dir.write_marker()?
         }
         dir.undo_swap().map_err(io_error("put back", &dir.sled()))?;
-        for sub in [dir.bodies(), dir.sled()] {
-            create_dir(&sub).map_err(io_error("create", &sub))?;
-        }
+        create_dir(&dir.bodies()).map_err(io_error("create", &dir.bodies()))?;
         Ok(dir)
     }
 

@@ -38,6 +38,7 @@ mod opening;
 mod reader;
 mod reserve;
 mod restore;
+mod scribe;
 mod sled_journal;
 
 pub use batch::MAX_BATCH;
