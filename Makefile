@@ -9,7 +9,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test bench bench-load lint build deps browser dist
+.PHONY: demo test bench bench-load lint build deps browser strace dist
 
 build: deps
 	$(CARGO) build --locked
@@ -17,7 +17,7 @@ build: deps
 demo: deps
 	$(CARGO) run --locked --quiet --bin fenix -- demo $(DEMO_FLAGS)
 
-test: deps browser
+test: deps browser strace
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	$(CARGO) nextest run --locked --workspace
 	$(CARGO) test --locked --workspace --doc
@@ -45,6 +45,10 @@ browser:
 	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
 	  command -v $$name >/dev/null && exit 0; done; \
 	apt-get update && apt-get install --yes --no-install-recommends chromium-headless-shell
+
+# What shows the order of the calls that the server makes.
+strace:
+	@command -v strace >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends strace; }
 
 # The target that plug-ins are compiled to.
 deps:

@@ -1,6 +1,7 @@
 //! A cloud and a server, each a process, in a directory of their own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use fenix_cloud::sim::Spec;
@@ -41,6 +42,17 @@ pub(crate) struct Rig {
     dir: TempDir,
     /// What the server is told beside where things are.
     more: Vec<String>,
+    place: Place,
+}
+
+/// Where and how a server runs.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// Its data directory, if not one of the rig's.
+    pub(crate) data: Option<PathBuf>,
+    /// The program that starts it, with arguments; it is given the server's command line. Files that it names without a
+    /// directory are the rig's.
+    pub(crate) through: Vec<String>,
 }
 
 impl Rig {
@@ -51,6 +63,11 @@ impl Rig {
 
     /// The same with further arguments for the server.
     pub(crate) fn start_with(spec: &Spec, more: &[&str]) -> Rig {
+        Rig::start_in(spec, more, Place::default())
+    }
+
+    /// The same somewhere else, or through another program.
+    pub(crate) fn start_in(spec: &Spec, more: &[&str], place: Place) -> Rig {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("rack.toml");
         std::fs::write(&file, toml::to_string(spec).unwrap()).unwrap();
@@ -60,16 +77,24 @@ impl Rig {
         let process = Process::start(&args);
         let cloud = Cloud { address: process.address.clone() };
         let more = more.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut rig = Rig { server: None, _cloud: process, cloud, url: String::new(), dir, more };
+        let mut rig = Rig { server: None, _cloud: process, cloud, url: String::new(), dir, more, place };
         rig.start_server("127.0.0.1:0");
         rig
     }
 
     fn start_server(&mut self, listen: &str) {
-        let data = self.path("data");
+        let data = self.place.data.as_deref().map_or_else(|| self.path("data"), |data| text(data).to_owned());
         let args = ["serve", "--listen", listen, "--data-dir", &data, "--cloud", &self.cloud.address];
         let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
-        let server = Process::start(&[&args[..], &more].concat());
+        let args = [&args[..], &more].concat();
+        let server = match self.place.through.split_first() {
+            None => Process::start(&args),
+            Some((program, first)) => {
+                let mut command = Command::new(program);
+                command.args(first).arg(env!("CARGO_BIN_EXE_fenix-under-test")).args(&args);
+                Process::spawn(command.current_dir(self.dir.path()).stdin(Stdio::null()))
+            }
+        };
         self.url.clone_from(&server.address);
         self.server = Some(server);
         let begun = Instant::now();
@@ -90,7 +115,22 @@ impl Rig {
 
     /// Kills the server in the middle of whatever it does, and starts it again at the same address.
     pub(crate) fn crash_server(&mut self) {
+        self.kill_server();
+        self.start_again();
+    }
+
+    /// Kills the server in the middle of whatever it does.
+    pub(crate) fn kill_server(&mut self) {
         self.server.take().unwrap().kill();
+    }
+
+    /// Ends the server as an administrator does.
+    pub(crate) fn stop_server(&mut self) {
+        assert!(self.server.take().unwrap().stop().success());
+    }
+
+    /// Starts it again at the same address.
+    pub(crate) fn start_again(&mut self) {
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
         self.start_server(&address);
     }
