@@ -458,6 +458,14 @@ fn only_so_many_hosts_are_out_and_never_the_last_controller() {
         scene.session("s", |session| session.plan.terms.hosts_at_once_per_zone = 9);
     };
     check(other_out, fence_of("c1"), Some(Rule::R6));
+    let left_out = |scene: &mut Scene| {
+        scene.open("t", &["c2"]);
+        let stage = HostStage::Quarantined { why: "half done".into(), begun: true };
+        scene.record(NOW, Some("t"), Body::HostMoved { host: "c2".into(), stage, fenced: true });
+        scene.record(NOW, Some("t"), Body::Removed);
+        scene.session("s", |session| session.plan.terms.hosts_at_once_per_zone = 9);
+    };
+    check(left_out, fence_of("c1"), Some(Rule::R6));
 }
 
 #[test]

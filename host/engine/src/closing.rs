@@ -13,6 +13,10 @@ use fenix_core::session::{Close, Condition, HostStage, HostWork, Session};
 use crate::Engine;
 use crate::asks::Question;
 
+/// Most tries to give a host back when its session is closed, whatever its terms say: that is a quarter of an hour for
+/// a host that does not answer, and a session must come to its end.
+const MOST_TRIES: u32 = 5;
+
 /// What is left to do before a session is safe, one thing at a time.
 enum Left {
     Withdraw(AskId),
@@ -154,7 +158,8 @@ fn host_left(session: &Session, host: &HostId, work: &HostWork) -> Option<Left> 
         }
         HostStage::Maintained | HostStage::Quarantined { begun: true, .. } => false,
     };
-    let left = if tries >= session.plan.terms.rounds { Left::Quarantine } else { Left::GiveBack };
+    let most = session.plan.terms.rounds.min(MOST_TRIES);
+    let left = if tries >= most { Left::Quarantine } else { Left::GiveBack };
     give_back.then(|| left(host.clone()))
 }
 

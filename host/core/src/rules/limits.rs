@@ -72,7 +72,11 @@ pub(super) fn controllers(case: &Case<'_>, host: &HostId) -> Result<(), Refusal>
     };
     let is_left_out = |other: &Host| {
         let hosts = case.state.sessions.values().filter_map(|session| session.hosts.get(&other.id));
-        hosts.into_iter().any(|work| matches!(work.stage, HostStage::Quarantined { begun: true, .. }))
+        let by_a_session =
+            hosts.into_iter().any(|work| matches!(work.stage, HostStage::Quarantined { begun: true, .. }));
+        // It is no better when the session that left it out is removed.
+        let past = case.state.past.host(&other.id).and_then(|past| past.quarantined.as_ref());
+        by_a_session || past.is_some_and(|left_out| left_out.begun)
     };
     let mut healthy = 0;
     for other in inventory.hosts().filter(|other| other.kind == HostKind::Controller && other.id != *host) {

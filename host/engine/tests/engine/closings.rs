@@ -296,3 +296,14 @@ fn stop_leaves_a_fenced_host_fenced_and_an_open_question_open() {
     assert_eq!(world.session().asks[&AskId(0)].status, AskStatus::Open);
     assert_eq!(world.changes.len(), 1);
 }
+
+#[test]
+fn a_host_that_does_not_answer_holds_no_end_up_however_often_the_terms_let_things_be_tried() {
+    let mut world = World::opened_with(|plan| plan.terms.rounds = 1000);
+    world.fence("a");
+    world.truth.hosts.get_mut(&"a".into()).unwrap().up = false;
+    world.delete().unwrap();
+    world.pass(secs(1000));
+    assert!(world.is_removed());
+    assert!(world.state().past.host(&"a".into()).is_some_and(|past| past.quarantined.is_some()));
+}
