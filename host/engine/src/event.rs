@@ -4,7 +4,7 @@ use fenix_core::ask::Ask;
 use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
 use fenix_core::message::{Message, Subscription};
-use fenix_core::time::Time;
+use fenix_core::time::{Millis, Time};
 
 use crate::command::{Answer, Command, CommandError};
 use crate::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
@@ -28,6 +28,8 @@ pub enum Event {
     Delivered(CallId, Result<(), DeliveryError>),
     /// An action returned from [`Order::RunAction`].
     ActionReturned(CallId, Result<Progress, ActionError>),
+    /// The clock was set forward by so much, as [`crate::clock::SteadyClock`] tells: nobody had this time.
+    ClockJumped(Millis),
     /// The time that [`crate::Engine::next_due`] named has come.
     Tick,
 }

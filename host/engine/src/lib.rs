@@ -5,9 +5,10 @@
 //! hands the orders out. Whoever drives it brings results back as events and wakes it at [`Engine::next_due`].
 //! So the same engine runs under a real clock (`fenix`), and under virtual time (`fenix-sim`).
 //!
-//! In reading order: [`settings`], [`event`], [`command`], [`ports`]; then how an event is handled: `commands`, `standing`,
+//! In reading order: [`settings`], [`event`], [`command`], [`ports`], [`clock`]; then how an event is handled: `commands`, `standing`,
 //! `asks`, `outbox`, `observe`, `carry` (effects on their way), `closing`, `deciding`; and `agenda`, `timers`, `recovery`.
 
+pub mod clock;
 pub mod command;
 pub mod event;
 pub mod ports;
@@ -161,7 +162,7 @@ impl Engine {
     pub fn handle(&mut self, now: Time, event: Event, workflows: &dyn Workflows) {
         let due = self.next_due();
         self.now = self.now.max(now).max(self.state.at);
-        if due.is_some_and(|due| self.now > due + timers::CLOCK_JUMP) {
+        if due.is_some_and(|due| self.now > due + clock::JUMP) {
             self.extend_open_asks();
         }
         self.open_agenda();
@@ -170,6 +171,7 @@ impl Engine {
             Event::CloudReturned(id, result) => self.cloud_returned(id, result),
             Event::Delivered(id, result) => self.delivered(id, result),
             Event::ActionReturned(id, result) => self.action_returned(id, result),
+            Event::ClockJumped(by) => self.clock_jumped(by),
             Event::Tick => {}
         }
         self.run_timers();

@@ -18,6 +18,9 @@ pub struct Settings {
     /// How long a move that the cloud accepted may stay invisible before it counts as refused: a scheduler and a
     /// message bus lie between the answer and the first sign.
     pub start_grace: Millis,
+    /// How long an instance that was on its way has to be seen at rest on its source before its move counts as failed: a
+    /// migration may show as completed some seconds before its instance's record says where it is.
+    pub doubt: Millis,
     /// How long a message may be tried in vain before its next attempt, at most.
     pub max_backoff: Millis,
     /// How long after an answer the next round of the same question is held back, so that a repeat of that answer
@@ -37,6 +40,7 @@ impl Default for Settings {
             watch: Millis::from_secs(5),
             poll: Millis(1000),
             start_grace: Millis::from_secs(15),
+            doubt: Millis::from_secs(10),
             max_backoff: Millis::from_secs(30),
             quiet: Millis::from_secs(2),
             message_valid: Millis::from_secs(24 * 3600),

@@ -2,20 +2,42 @@
 //! its [`crate::agenda`].
 
 use fenix_core::ask::AskStatus;
-use fenix_core::id::{AskId, SessionId};
+use fenix_core::id::{AskId, EffectId, SessionId};
+use fenix_core::record::Body;
 use fenix_core::time::{Millis, Time};
 use fenix_core::view::Trigger;
 
 use crate::Engine;
-
-/// A clock that passes a due time by more than this has jumped, or the machine has slept: managers get more time.
-pub(crate) const CLOCK_JUMP: Millis = Millis::from_secs(30);
 
 impl Engine {
     /// The next time at which [`crate::event::Event::Tick`] has something to do; `None` if nothing is waited for.
     pub fn next_due(&self) -> Option<Time> {
         let woken = self.has_woken().then_some(self.now);
         self.agenda.first().into_iter().chain(self.next_read()).chain(woken).min()
+    }
+
+    /// Time that nobody had is not counted: managers get the least time anew, what is under way gets as much more, and
+    /// what was sent without an answer counts as sent just now. Recovery times are over earlier by the jump: what came
+    /// back when stands in the journal, by this clock.
+    pub(crate) fn clock_jumped(&mut self, by: Millis) {
+        let before = self.now - by;
+        self.extend_open_asks();
+        let doubtful: Vec<(SessionId, EffectId)> = self
+            .state
+            .sessions
+            .values()
+            .flat_map(|session| session.effects.values().map(move |effect| (session, effect)))
+            .filter(|(_, effect)| effect.unknown.is_none())
+            .filter(|(session, effect)| {
+                let settle = session.plan.terms.settle_time;
+                effect.unclear_at.is_some_and(|at| before < at + settle)
+            })
+            .map(|(session, effect)| (session.id.clone(), effect.id))
+            .collect();
+        for (session, effect) in doubtful {
+            self.record(&session, Body::EffectUnclear { effect });
+        }
+        self.delay_carriers(by);
     }
 
     pub(crate) fn run_timers(&mut self) {

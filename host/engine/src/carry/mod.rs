@@ -55,11 +55,14 @@ pub(crate) struct Memory {
     refused: Option<String>,
     /// True once the instance was seen on its way.
     seen_moving: bool,
+    /// Since when the instance is seen at rest on its source.
+    rests_since: Option<Time>,
     /// True once a live move was asked to be given up.
     aborted: bool,
     /// Since when it could not be looked at.
     blind_since: Option<Time>,
-    /// How long it stood still because its session was held: its deadline is later by that.
+    /// How long it stood still because its session was held, and by how much the clock was set forward: its deadline
+    /// is later by that.
     held_for: Millis,
 }
 
@@ -133,6 +136,17 @@ impl Engine {
                 }
             }
             self.look(&session, effect);
+        }
+    }
+
+    /// The clock was set forward by so much: no effect had that time.
+    pub(crate) fn delay_carriers(&mut self, by: Millis) {
+        for Carrier { held_since, memory, .. } in self.carriers.values_mut() {
+            memory.held_for = memory.held_for + by;
+            for since in [held_since, &mut memory.accepted_at, &mut memory.blind_since].into_iter().flatten()
+            {
+                *since = *since + by;
+            }
         }
     }
 
@@ -238,7 +252,7 @@ impl Engine {
         let since = *carrier.memory.blind_since.get_or_insert(now);
         let sent =
             effect.unclear_at.is_some() || carrier.memory.accepted_at.is_some() || carrier.memory.seen_moving;
-        let overdue = now >= since + settle && now >= effect.deadline;
+        let overdue = now >= since + settle && now >= effect.deadline + carrier.memory.held_for;
         if overdue && effect.unknown.is_none() {
             let outcome = if sent {
                 Outcome::Unknown { why: format!("the cloud could not be read: {error}") }
@@ -262,7 +276,8 @@ impl Engine {
         let key = (session.clone(), effect.id);
         let Some(terms) = self.terms(session).cloned() else { return };
         let Some(mut memory) = self.carriers.get(&key).map(|carrier| carrier.memory.clone()) else { return };
-        let ground = Ground { effect, terms: &terms, settings: &self.settings, now: self.now };
+        let held_for = memory.held_for;
+        let ground = Ground { effect, terms: &terms, settings: &self.settings, now: self.now, held_for };
         let inventory = &self.state.inventory;
         let next = match &effect.kind {
             EffectKind::Move { instance, .. } => {
@@ -409,6 +424,7 @@ struct Ground<'a> {
     terms: &'a fenix_core::policy::Terms,
     settings: &'a crate::Settings,
     now: Time,
+    held_for: Millis,
 }
 
 impl Ground<'_> {
@@ -418,12 +434,12 @@ impl Ground<'_> {
     }
 
     fn overdue(&self) -> bool {
-        self.now >= self.effect.deadline
+        self.now >= self.effect.deadline + self.held_for
     }
 
     /// True once nothing is waited for any more.
     fn is_past_all(&self) -> bool {
-        self.now >= self.effect.deadline + self.terms.settle_time
+        self.now >= self.effect.deadline + self.held_for + self.terms.settle_time
     }
 
     /// True while an accepted call may not show yet.

@@ -22,6 +22,9 @@ pub(super) fn next(ground: &Ground<'_>, memory: &mut Memory, seen: Option<&Insta
     }
     let settled = instance.other_end.is_none()
         && matches!(instance.state, InstanceState::Active | InstanceState::Stopped);
+    if instance.host != *from || !settled {
+        memory.rests_since = None;
+    }
     if instance.host == *to {
         return arrived(ground, memory, instance, settled);
     }
@@ -90,6 +93,10 @@ fn elsewhere(ground: &Ground<'_>, instance: &Instance, settled: bool) -> Next {
 
 /// The instance rests on its source: not begun, refused, lost on the way, or come back.
 fn at_source(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance) -> Next {
+    let since = *memory.rests_since.get_or_insert(ground.now);
+    if begun(ground, memory) && ground.now < since + ground.settings.doubt {
+        return Next::Look(ground.settings.poll);
+    }
     if let Some(why) = &memory.refused {
         return Next::failed(why.clone());
     }

@@ -8,6 +8,7 @@ mod commands;
 mod deciding;
 mod harness;
 mod held;
+mod jumps;
 mod moves;
 mod observing;
 mod outbox;

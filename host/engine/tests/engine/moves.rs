@@ -137,7 +137,7 @@ fn a_move_that_is_not_taken_or_does_not_last_fails_and_is_not_sent_again() {
     back.truth.set_moving("i1", "x");
     back.pass(secs(1));
     back.truth.apply(&CloudCall::AbortLive { instance: "i1".into() });
-    back.pass(secs(1));
+    back.pass(secs(12));
     check_failed(&back, "came back");
 
     let mut silent = World::moving(COLD);
@@ -152,6 +152,29 @@ fn a_move_that_is_not_taken_or_does_not_last_fails_and_is_not_sent_again() {
     broken.truth.change(&"i1".into(), |seen| seen.state = InstanceState::Error);
     broken.pass(secs(1));
     check_failed(&broken, "in error");
+}
+
+#[test]
+fn a_move_that_shows_as_over_before_it_is_has_not_come_back() {
+    for how in [COLD, LIVE] {
+        let mut world = World::moving(how);
+        let call = world.cloud.front().unwrap().1.clone();
+        world.cloud_says(Ok(CloudReply::Accepted));
+        world.truth.set_moving("i1", "x");
+        world.pass(secs(20));
+        // Nova calls the migration completed, and its instance is still where it was.
+        world.truth.apply(&CloudCall::AbortLive { instance: "i1".into() });
+        world.pass(secs(9));
+        assert_eq!(outcome(&world), None, "{how:?}");
+        world.truth.apply(&call);
+        world.pass(secs(1));
+        if how == COLD {
+            assert!(matches!(world.cloud_does(), CloudCall::Confirm { .. }));
+            world.pass(secs(1));
+        }
+        assert_eq!(outcome(&world), Some(&Outcome::Done), "{how:?}");
+        assert_eq!(moves_sent(&world), 1);
+    }
 }
 
 #[test]
@@ -197,7 +220,7 @@ fn a_live_move_that_takes_too_long_is_given_up() {
     world.truth.set_moving("i1", "x");
     world.pass(secs(601));
     assert!(matches!(world.cloud_does(), CloudCall::AbortLive { .. }));
-    world.pass(secs(2));
+    world.pass(secs(12));
     check_failed(&world, "came back");
 }
 
@@ -233,7 +256,7 @@ fn an_unknown_outcome_that_turns_out_a_failure_is_counted_once() {
         seen.other_end = None;
         seen.state = InstanceState::Active;
     });
-    world.pass(secs(31));
+    world.pass(secs(61));
     check_failed(&world, "came back");
     assert_eq!(world.session().failures, 1);
 }
