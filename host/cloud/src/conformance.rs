@@ -296,7 +296,7 @@ async fn what_is_not_there_is_named<C: Cloud>(bench: &Bench<'_, C>) -> Result<()
         bench.not_found(CloudCall::LiveMigrate { instance: instance.clone(), to }, NOBODY).await?;
     }
     if bench.site.reboot {
-        bench.not_found(CloudCall::Reboot { host }, NOBODY).await?;
+        bench.not_found(CloudCall::Reboot { host, boot: None }, NOBODY).await?;
     }
     if bench.site.lifecycle {
         bench.not_found(CloudCall::Delete { instance }, NOBODY).await?;
@@ -420,7 +420,10 @@ async fn reboot_names_another_boot<C: Cloud>(bench: &Bench<'_, C>) -> Result<(),
     let (before, _) = bench.subject().await?;
     let id = &before.host;
     let boot = bench.host(id).await?.0.map(|host| host.boot);
-    bench.accepted(CloudCall::Reboot { host: id.clone() }).await?;
+    let another = Some("conformance-boot".to_owned());
+    bench.refused(CloudCall::Reboot { host: id.clone(), boot: another }).await?;
+    let order = CloudCall::Reboot { host: id.clone(), boot: boot.clone() };
+    bench.accepted(order.clone()).await?;
     let look = async {
         loop {
             let (host, _) = bench.host(id).await?;
@@ -434,6 +437,8 @@ async fn reboot_names_another_boot<C: Cloud>(bench: &Bench<'_, C>) -> Result<(),
         Ok(result) => result?,
         Err(_) => return Err(format!("host {id} was not up with another boot than {boot:?} in time")),
     }
+    // As it would arrive late: what it was to end has ended.
+    bench.refused(order).await?;
     bench.until_settled(&before.id, id).await
 }
 

@@ -16,7 +16,7 @@ fn behind(wire: Wire) -> FaultyCloud {
 }
 
 fn reboot() -> CloudCall {
-    CloudCall::Reboot { host: "compute-1".into() }
+    CloudCall::Reboot { host: "compute-1".into(), boot: None }
 }
 
 fn happened(cloud: &mut FaultyCloud) -> Vec<TraceEvent> {

@@ -43,7 +43,7 @@ fn open(path: &Path) -> Durable {
 
 fn reboot(durable: &mut Durable, number: u64) {
     let host = "compute-1".into();
-    durable.call(Time(number * 3_600_000), &CloudCall::Reboot { host }).unwrap();
+    durable.call(Time(number * 3_600_000), &CloudCall::Reboot { host, boot: None }).unwrap();
     durable.commit().unwrap();
 }
 
@@ -65,7 +65,7 @@ fn what_was_committed_is_there_again() {
 fn what_was_not_committed_never_happened() {
     let kept = Kept::new(1);
     let mut durable = open(&kept.path);
-    durable.call(Time(9_000_000), &CloudCall::Reboot { host: "compute-1".into() }).unwrap();
+    durable.call(Time(9_000_000), &CloudCall::Reboot { host: "compute-1".into(), boot: None }).unwrap();
     drop(durable);
     assert_eq!(boots(&mut open(&kept.path)), 2);
 }
@@ -76,7 +76,7 @@ fn a_clock_that_went_back_makes_no_difference_afterwards() {
     let mut durable = open(&kept.path);
     durable.advance(Time(50_000_000));
     for host in ["compute-1", "compute-2"] {
-        durable.call(Time(7), &CloudCall::Reboot { host: host.into() }).unwrap();
+        durable.call(Time(7), &CloudCall::Reboot { host: host.into(), boot: None }).unwrap();
     }
     durable.commit().unwrap();
     let (world, trace) = (durable.world().clone(), durable.trace(0, 1_000));

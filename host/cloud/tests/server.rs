@@ -69,7 +69,7 @@ crowd = [{ count = 3, name = "i{}", project = "p", resources = { vcpus = 1, memo
 }
 
 fn reboot(host: &str) -> CloudCall {
-    CloudCall::Reboot { host: host.into() }
+    CloudCall::Reboot { host: host.into(), boot: None }
 }
 
 /// Sends one line as it is, and returns the next line that comes back, if one does.

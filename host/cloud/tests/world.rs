@@ -221,9 +221,9 @@ fn a_reboot_takes_the_instances_down_and_names_a_new_boot() {
     let mut t = Try::new(SMALL);
     let before = t.host("h1").boot;
     t.happened();
-    t.ok(CloudCall::Reboot { host: "h1".into() });
+    t.ok(CloudCall::Reboot { host: "h1".into(), boot: None });
     assert!(!t.host("h1").up);
-    t.refuses(CloudCall::Reboot { host: "h1".into() }, "being rebooted already");
+    t.refuses(CloudCall::Reboot { host: "h1".into(), boot: None }, "being rebooted already");
     t.refuses(migrate("a", "h3"), "host h1 of instance a is down");
     t.refuses(migrate("b", "h1"), "host h1 is down");
     t.wait();
@@ -236,12 +236,26 @@ fn a_reboot_takes_the_instances_down_and_names_a_new_boot() {
 }
 
 #[test]
+fn an_order_to_end_a_boot_ends_that_one_and_no_other() {
+    let mut t = Try::new(SMALL);
+    let boot = t.host("h1").boot;
+    let order = || CloudCall::Reboot { host: "h1".into(), boot: Some(boot.clone()) };
+    t.ok(order());
+    t.refuses(order(), "being rebooted already");
+    t.wait();
+    let second = t.host("h1").boot;
+    t.refuses(order(), "h1 runs boot h1-boot-2, and h1-boot-1 was to end");
+    let host = t.host("h1");
+    assert!(host.up && host.boot == second);
+}
+
+#[test]
 fn a_machine_that_stays_down_comes_back_with_another_reboot_or_its_operators() {
     let mut t = Try::with("[failures]\nreboot_stays_down = 1\nguests_resume = false");
-    t.ok(CloudCall::Reboot { host: "h1".into() });
+    t.ok(CloudCall::Reboot { host: "h1".into(), boot: None });
     t.wait();
     assert!(!t.host("h1").up);
-    t.ok(CloudCall::Reboot { host: "h1".into() });
+    t.ok(CloudCall::Reboot { host: "h1".into(), boot: None });
     t.wait();
     t.act(Act::PowerOn { host: "h1".into() });
     assert!(t.host("h1").up);
@@ -251,12 +265,12 @@ fn a_machine_that_stays_down_comes_back_with_another_reboot_or_its_operators() {
 #[test]
 fn a_machine_that_died_comes_back_for_nobody() {
     let mut rebooted = Try::with("[failures]\nreboot_kills = 1");
-    rebooted.ok(CloudCall::Reboot { host: "h1".into() });
+    rebooted.ok(CloudCall::Reboot { host: "h1".into(), boot: None });
     let mut crashed = Try::with("[failures]\ncrash_kills = 1");
     crashed.act(Act::Crash { host: "h1".into() });
     for mut t in [rebooted, crashed] {
         t.wait();
-        t.refuses(CloudCall::Reboot { host: "h1".into() }, "does not answer");
+        t.refuses(CloudCall::Reboot { host: "h1".into(), boot: None }, "does not answer");
         assert!(t.world.third_party(Time(t.now), &Act::PowerOn { host: "h1".into() }).is_err());
         t.wait();
         assert!(!t.host("h1").up);

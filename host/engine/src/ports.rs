@@ -76,10 +76,17 @@ pub enum CloudCall {
         /// Its destination.
         to: HostId,
     },
-    /// Restarts a machine. **Not idempotent**: compare `Host::boot` before and after.
+    /// Restarts a machine if that boot still runs on it, or is the last one that did; else it is refused. So one order
+    /// restarts it once at most, however often and however late it is carried out.
+    ///
+    /// A driver compares as near to the machine as it can: on it, if it restarts it from there; else right before it
+    /// orders the restart elsewhere, and says how long that may take to become true.
     Reboot {
         /// The host.
         host: HostId,
+        /// The boot that is to end, as [`Host::boot`] names it; `None` = whichever runs, for tests and operators.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<String>,
     },
     /// Creates an instance: for application managers and tests, never sent by the engine.
     Boot {

@@ -1,10 +1,11 @@
 //! Restarts the host, once, and makes sure that it came back.
 //!
-//! A restart must not be ordered twice, and any call can be repeated: Fenix may end after the order was given and before
-//! the call's result reached the disk, and the order's answer may be lost. So the first call orders nothing; it only
-//! notes which boot is running, and that note is on disk before the next call. From then on the boot tells all: the order
-//! is given only while the noted boot runs and the host is up, and another boot means that the restart is done, whoever
-//! ordered it. After an order nothing is ever ordered again: it either shows, or the action fails and says what it saw.
+//! A host must not be restarted twice, and any call can be repeated: Fenix may end after the order was given and before
+//! the call's result reached the disk, and the order or its answer may be lost, or late. So the first call orders nothing;
+//! it only notes which boot is running, and that note is on disk before the next call. From then on that boot tells all:
+//! every order is to end it and no other, so that one which is given again, or comes late, finds it gone and does
+//! nothing; and another boot means that the restart is done, whoever ordered it. An order without an answer is given
+//! again until it has one; one that was taken never is: it either shows, or the action fails and says what it saw.
 
 use fenix_sdk::action::{Again, Assignment, Cloud, CloudError, Failure, HostStatus, Progress};
 
@@ -16,15 +17,18 @@ pub const FIRST_WAIT_MS: u32 = 500;
 /// Longest wait between two looks: a restart takes minutes, and nobody minds ten seconds more.
 pub const LONGEST_WAIT_MS: u32 = 10_000;
 
-/// Looks after the order before giving up: some 15 minutes. A server with much memory takes ten to check it.
+/// Calls in one stand before giving up: some 15 minutes. A server with much memory takes ten to check it, and a cloud may
+/// be restarted meanwhile.
 pub const LOOKS: u32 = 96;
 
-/// How far it is, as the checkpoint says.
+/// How far it is, as the checkpoint says; `looks` counts the calls in that stand, those without an answer too.
 #[derive(Debug, PartialEq, Eq)]
 enum Stand<'a> {
-    /// That boot was seen; nothing was ordered, unless this call is a repeat.
-    Seen { boot: &'a str },
-    /// The restart of that boot was ordered, and looked for so often.
+    /// The host did not show itself yet.
+    Blind { looks: u32 },
+    /// That boot was seen; no order was taken, as far as is known.
+    Seen { boot: &'a str, looks: u32 },
+    /// The restart of that boot was ordered.
     Ordered { boot: &'a str, looks: u32 },
 }
 
@@ -42,29 +46,57 @@ pub fn run(
             "there is no host to restart: list reboot under type host, compute or controller",
         ));
     };
-    let Some(checkpoint) = checkpoint else {
-        let host = cloud.host(id).map_err(|error| failed(&words(&error)))?;
-        return Ok(again(0, 5, format!("seen {}", host.boot)));
-    };
-    match parse(checkpoint) {
-        Some(Stand::Seen { boot }) => order(cloud, id, boot),
-        Some(Stand::Ordered { boot, looks }) => look(cloud, id, boot, looks),
-        None => Err(failed("the checkpoint is not one of reboot's")),
+    match checkpoint.map(parse) {
+        None => see(cloud, id, 0),
+        Some(Some(Stand::Blind { looks })) => see(cloud, id, looks),
+        Some(Some(Stand::Seen { boot, looks })) => order(cloud, id, boot, looks),
+        Some(Some(Stand::Ordered { boot, looks })) => look(cloud, id, boot, looks),
+        Some(None) => Err(failed("the checkpoint is not one of reboot's")),
     }
 }
 
-/// Gives the order, if the noted boot still runs.
-fn order(cloud: &mut dyn Cloud, id: &str, boot: &str) -> Result<Progress, Failure> {
-    let host = cloud.host(id).map_err(|error| failed(&words(&error)))?;
-    // A host that is down, or runs another boot, is being restarted already: this call is a repeat.
-    if host.boot == boot && host.up {
-        match cloud.reboot(id) {
-            // Perhaps it was not done; to order it again could restart the host twice.
-            Ok(()) | Err(CloudError::Unclear(_)) => {}
-            Err(error) => return Err(failed(&words(&error))),
+/// Notes which boot runs.
+fn see(cloud: &mut dyn Cloud, id: &str, looks: u32) -> Result<Progress, Failure> {
+    match cloud.host(id) {
+        Ok(host) => Ok(again(0, 5, format!("seen 0 {}", host.boot))),
+        Err(CloudError::Unclear(_)) if looks < LOOKS => {
+            Ok(again(wait(looks), 5, format!("blind {}", looks + 1)))
         }
+        Err(error) => Err(failed(&words(&error))),
     }
-    Ok(again(FIRST_WAIT_MS, 20, format!("ordered 0 {boot}")))
+}
+
+/// Gives the order, again and again until there is an answer.
+fn order(cloud: &mut dyn Cloud, id: &str, boot: &str, looks: u32) -> Result<Progress, Failure> {
+    match end(cloud, id, boot) {
+        Ok(()) => Ok(again(FIRST_WAIT_MS, 20, format!("ordered 0 {boot}"))),
+        Err(CloudError::Unclear(_)) if looks < LOOKS => {
+            Ok(again(wait(looks), 10, format!("seen {} {boot}", looks + 1)))
+        }
+        Err(error) => Err(failed(&words(&error))),
+    }
+}
+
+/// Orders the noted boot to end, if it still runs. On return that order was taken, or one before it.
+fn end(cloud: &mut dyn Cloud, id: &str, boot: &str) -> Result<(), CloudError> {
+    // A host that is down, or runs another boot, is being restarted already.
+    if !is_running(cloud, id, boot)? {
+        return Ok(());
+    }
+    match cloud.reboot(id, boot) {
+        // Perhaps one before it arrived in this moment.
+        Err(CloudError::Refused(why)) => match is_running(cloud, id, boot)? {
+            true => Err(CloudError::Refused(why)),
+            false => Ok(()),
+        },
+        answer => answer,
+    }
+}
+
+/// True if that boot runs, and the host is up.
+fn is_running(cloud: &mut dyn Cloud, id: &str, boot: &str) -> Result<bool, CloudError> {
+    let host = cloud.host(id)?;
+    Ok(host.boot == boot && host.up)
 }
 
 /// Looks whether the host is back.
@@ -100,12 +132,13 @@ fn wait(looks: u32) -> u32 {
 }
 
 fn parse(checkpoint: &str) -> Option<Stand<'_>> {
-    match checkpoint.split_once(' ')? {
-        ("seen", boot) => Some(Stand::Seen { boot }),
-        ("ordered", rest) => {
-            let (looks, boot) = rest.split_once(' ')?;
-            Some(Stand::Ordered { boot, looks: looks.parse().ok()? })
-        }
+    let (word, rest) = checkpoint.split_once(' ')?;
+    let (looks, boot) = rest.split_once(' ').unwrap_or((rest, ""));
+    let looks = looks.parse().ok()?;
+    match word {
+        "blind" => Some(Stand::Blind { looks }),
+        "seen" => Some(Stand::Seen { boot, looks }),
+        "ordered" => Some(Stand::Ordered { boot, looks }),
         _ => None,
     }
 }

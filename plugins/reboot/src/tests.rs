@@ -53,24 +53,73 @@ fn it_restarts_the_host_once_however_calls_are_repeated() {
 fn the_first_call_orders_nothing() {
     let mut cloud = FakeCloud::new("compute-1");
     let first = run(&mut cloud, &assignment(Some("compute-1")), None);
-    assert_eq!(first, Ok(again(0, 5, "seen boot-0".to_owned())));
+    assert_eq!(first, Ok(again(0, 5, "seen 0 boot-0".to_owned())));
     assert_eq!(cloud.reboots, 0);
 }
 
 #[test]
-fn an_order_without_an_answer_is_not_given_again() {
+fn an_order_without_an_answer_is_given_again_and_restarts_the_host_once_all_the_same() {
     for applied in [true, false] {
-        let mut cloud = FakeCloud::new("compute-1");
-        cloud.applied_when_unclear = applied;
-        // The looks of the first and second call, then the order.
-        cloud.errors = [None, None, Some(CloudError::Unclear("timeout".to_owned()))].into();
-        let end = check(&mut cloud, &[]);
-        assert_eq!(cloud.reboots, u32::from(applied));
-        match end {
-            Ok(_) => assert!(applied),
-            Err(Failure::Failed(why)) => assert!(!applied && why.contains("boot-0 still runs"), "{why}"),
-            Err(other) => panic!("{other:?}"),
+        for slow in [false, true] {
+            let mut cloud = FakeCloud::new("compute-1");
+            (cloud.applied_when_unclear, cloud.slow) = (applied, slow);
+            // The looks of the first and second call, then the order; and the same once more.
+            let lost = || Some(CloudError::Unclear("timeout".to_owned()));
+            cloud.errors = [None, None, lost(), None, lost()].into();
+            check(&mut cloud, &[]).unwrap();
+            assert_eq!(cloud.late.len(), if applied { 0 } else { 2 });
+            cloud.arrive_late();
+            assert_eq!(cloud.reboots, 1, "{applied} {slow}");
         }
+    }
+}
+
+#[test]
+fn an_order_that_comes_late_beside_another_one_is_no_failure() {
+    let mut cloud = FakeCloud::new("compute-1");
+    // Refused, because the one before it arrived in this moment: another boot runs when it is looked at again.
+    cloud.errors = [None, Some(CloudError::Refused("being restarted already".to_owned()))].into();
+    let moment = run(&mut Arriving(cloud), &assignment(Some("compute-1")), Some("seen 1 boot-0"));
+    assert_eq!(moment, Ok(again(FIRST_WAIT_MS, 20, "ordered 0 boot-0".to_owned())));
+}
+
+/// A cloud in which an earlier order arrives while another one is refused.
+struct Arriving(FakeCloud);
+
+impl Cloud for Arriving {
+    fn host(&mut self, id: &str) -> Result<HostStatus, CloudError> {
+        self.0.host(id)
+    }
+
+    fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError> {
+        let refused = self.0.reboot(id, boot);
+        self.0.late.push(boot.to_owned());
+        self.0.arrive_late();
+        refused
+    }
+}
+
+#[test]
+fn a_cloud_that_is_away_for_a_while_is_waited_for() {
+    for silent in [&[0][..], &[1], &[2], &[0, 1, 2, 3, 4], &[3, 4, 5]] {
+        let mut cloud = FakeCloud::new("compute-1");
+        cloud.errors = (0..8)
+            .map(|call| silent.contains(&call).then(|| CloudError::Unclear("timeout".to_owned())))
+            .collect();
+        check(&mut cloud, &[]).unwrap();
+        assert_eq!(cloud.reboots, 1, "{silent:?}");
+    }
+}
+
+#[test]
+fn a_cloud_that_never_answers_is_given_up() {
+    let mut cloud = FakeCloud::new("compute-1");
+    let lost = (0..2 * LOOKS + 4)
+        .map(|call| (call >= 2 && call % 2 == 0).then(|| CloudError::Unclear("timeout".into())));
+    cloud.errors = lost.collect();
+    match check(&mut cloud, &[]) {
+        Err(Failure::Failed(why)) => assert!(why.contains("no answer from the cloud: timeout"), "{why}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -81,7 +130,7 @@ fn what_cannot_be_done_says_why() {
         (None, vec![], None, "no host to restart"),
         (Some("compute-2"), vec![], None, "not granted: host compute-2"),
         (Some("compute-1"), vec![Some(refused())], None, "locked by an operator"),
-        (Some("compute-1"), vec![None, Some(refused())], Some("seen boot-0"), "locked by an operator"),
+        (Some("compute-1"), vec![None, Some(refused())], Some("seen 0 boot-0"), "locked by an operator"),
         (Some("compute-1"), vec![], Some("what?"), "not one of reboot's"),
     ] {
         let mut cloud = FakeCloud::new("compute-1");

@@ -57,11 +57,11 @@ pub trait Cloud {
     /// It is not the assignment's, not there, or did not show itself.
     fn host(&mut self, id: &str) -> Result<HostStatus, CloudError>;
 
-    /// Restarts a host. **Not idempotent.**
+    /// Restarts a host if that boot still runs on it. Idempotent: given again, or late, it never ends another boot.
     ///
     /// # Errors
     /// On `unclear` it may have been done, may still be done, or never.
-    fn reboot(&mut self, id: &str) -> Result<(), CloudError>;
+    fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError>;
 }
 
 /// The host's own functions. They exist in a component only; natively each of them panics.
@@ -72,7 +72,7 @@ impl Cloud for Imports {
     fn host(&mut self, id: &str) -> Result<HostStatus, CloudError> {
         cloud::host(id)
     }
-    fn reboot(&mut self, id: &str) -> Result<(), CloudError> {
-        cloud::reboot(id)
+    fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError> {
+        cloud::reboot(id, boot)
     }
 }

@@ -273,6 +273,8 @@ pub struct FakeCloud {
     pub slow: bool,
     /// True if a call that fails with `unclear` is carried out all the same.
     pub applied_when_unclear: bool,
+    /// The boots that orders without an answer are to end, and that were not carried out: see [`FakeCloud::arrive_late`].
+    pub late: Vec<String>,
 }
 
 impl FakeCloud {
@@ -284,6 +286,14 @@ impl FakeCloud {
             errors: std::collections::VecDeque::new(),
             slow: false,
             applied_when_unclear: false,
+            late: Vec::new(),
+        }
+    }
+
+    /// Has the orders arrive now that never seemed to.
+    pub fn arrive_late(&mut self) {
+        for boot in std::mem::take(&mut self.late) {
+            self.restart(&boot);
         }
     }
 
@@ -295,10 +305,13 @@ impl FakeCloud {
         }
     }
 
-    fn restart(&mut self) {
-        self.reboots += 1;
-        self.host.boot = format!("boot-{}", self.reboots);
-        self.host.up = !self.slow;
+    /// Restarts the host, unless another boot runs than the one meant.
+    fn restart(&mut self, boot: &str) {
+        if boot == self.host.boot {
+            self.reboots += 1;
+            self.host.boot = format!("boot-{}", self.reboots);
+            self.host.up = !self.slow;
+        }
     }
 }
 
@@ -307,16 +320,21 @@ impl Cloud for FakeCloud {
         self.next(id).map_or_else(|| Ok(self.host.clone()), Err)
     }
 
-    fn reboot(&mut self, id: &str) -> Result<(), CloudError> {
+    fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError> {
         match self.next(id) {
-            Some(error) => {
-                if self.applied_when_unclear && matches!(error, CloudError::Unclear(_)) {
-                    self.restart();
+            Some(error @ CloudError::Unclear(_)) => {
+                match self.applied_when_unclear {
+                    true => self.restart(boot),
+                    false => self.late.push(boot.to_owned()),
                 }
                 Err(error)
             }
+            Some(error) => Err(error),
+            None if boot != self.host.boot => {
+                Err(CloudError::Refused(format!("boot {} runs, not {boot}", self.host.boot)))
+            }
             None => {
-                self.restart();
+                self.restart(boot);
                 Ok(())
             }
         }

@@ -284,7 +284,7 @@ pub(crate) fn call_text(call: &CloudCall) -> String {
         CloudCall::Revert { instance } => format!("revert {instance}"),
         CloudCall::AbortLive { instance } => format!("abort live move of {instance}"),
         CloudCall::Evacuate { instance, to } => format!("evacuate {instance} to {to}"),
-        CloudCall::Reboot { host } => format!("reboot {host}"),
+        CloudCall::Reboot { host, .. } => format!("reboot {host}"),
         CloudCall::Boot { instance } => format!("boot {}", instance.id),
         CloudCall::Delete { instance } => format!("delete {instance}"),
         CloudCall::Resize { instance, .. } => format!("resize {instance}"),

@@ -83,7 +83,7 @@ impl World {
             CloudCall::Revert { instance } => self.revert(instance),
             CloudCall::AbortLive { instance } => self.abort_live(instance),
             CloudCall::Evacuate { instance, to } => self.evacuate(instance, to),
-            CloudCall::Reboot { host } => self.reboot(host),
+            CloudCall::Reboot { host, boot } => self.reboot(host, boot.as_deref()),
             CloudCall::Boot { instance } => self.boot(instance),
             CloudCall::Delete { instance } => self.delete(instance),
             CloudCall::Resize { instance, resources } => self.resize(instance, *resources),

@@ -11,9 +11,17 @@ use super::trace::{DIED, Happening, LOST_POWER, MoveEnd, MoveKind, STAYS_DOWN};
 use super::world::{Due, FlightKind, World};
 
 impl World {
-    /// Restarts a machine, also one that is down. Instances on it are out of service until it is back.
-    pub(super) fn reboot(&mut self, host: &HostId) -> Result<Taken, CloudError> {
-        match self.claims.machine(host).ok_or_else(|| no_host(host))?.power {
+    /// Restarts a machine, also one that is down, if its boot is the one meant. Instances on it are out of service until
+    /// it is back.
+    pub(super) fn reboot(&mut self, host: &HostId, boot: Option<&str>) -> Result<Taken, CloudError> {
+        let machine = self.claims.machine(host).ok_or_else(|| no_host(host))?;
+        let runs = &machine.host.boot;
+        if let Some(meant) = boot.filter(|meant| meant != runs) {
+            return Err(refused(format!(
+                "conflict: host {host} runs boot {runs}, and {meant:.80} was to end"
+            )));
+        }
+        match machine.power {
             Power::Rebooting => {
                 return Err(refused(format!("conflict: host {host} is being rebooted already")));
             }

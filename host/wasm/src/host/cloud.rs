@@ -42,13 +42,17 @@ impl wit::Host for Acting {
         })
     }
 
-    fn reboot(&mut self, id: String) -> wasmtime::Result<Result<(), wit::Error>> {
+    fn reboot(&mut self, id: String, boot: String) -> wasmtime::Result<Result<(), wit::Error>> {
         self.count()?;
         let host = match self.granted(&id, "reboot") {
             Ok(host) => host,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(match self.cloud(CloudCall::Reboot { host })? {
+        if boot.len() > limits::ID_BYTES {
+            let why = format!("no boot has a name of more than {} bytes", limits::ID_BYTES);
+            return Ok(Err(wit::Error::Refused(why)));
+        }
+        Ok(match self.cloud(CloudCall::Reboot { host, boot: Some(boot) })? {
             Ok(CloudReply::Accepted) => Ok(()),
             Ok(CloudReply::All { .. } | CloudReply::Host { .. } | CloudReply::Instance(_)) => Err(odd()),
             Err(error) => Err(convert::cloud_error(error)),

@@ -113,7 +113,7 @@ fn noop_reports_its_progress_and_fails_when_told_to() {
 fn reboot_looks_first_and_restarts_once() {
     let mut bench = Bench::shipped("reboot");
     let first = bench.run().unwrap();
-    let (after, checkpoint) = (Millis::ZERO, "seen boot-0".to_owned());
+    let (after, checkpoint) = (Millis::ZERO, "seen 0 boot-0".to_owned());
     assert_eq!(first, Progress::Again { after, checkpoint, percent: 5 });
     assert_eq!(bench.cloud.boot, 0);
     let (_, report) = bench.finish();
@@ -127,7 +127,7 @@ fn an_action_touches_no_host_but_its_own() {
     let mut bench = Bench::shipped("reboot");
     // It was written for `b`; the assignment is read by the plug-in, the grant by the host.
     let ask = r#"(data (i32.const 100) "b")"#;
-    let other = "(call $reboot (i32.const 100) (i32.const 1) (i32.const 2000))
+    let other = "(call $reboot (i32.const 100) (i32.const 1) (i32.const 100) (i32.const 1) (i32.const 2000))
         (if (i32.eqz (i32.load8_u (i32.const 2000))) (then (unreachable)))
         (if (i32.load8_u (i32.const 2004)) (then (unreachable)))
         (call $log (i32.const 2) (i32.load (i32.const 2008)) (i32.load (i32.const 2012)))";
@@ -155,6 +155,8 @@ fn what_the_cloud_answers_reaches_the_action() {
     ] {
         let mut bench = Bench::shipped("reboot");
         bench.cloud.answer = Some(answer);
+        // The last call in which it waits for a cloud that does not answer.
+        bench.assignment.checkpoint = Some("blind 96".to_owned());
         match bench.run() {
             Err(ActionError::Failed(why)) => assert!(why.contains(names), "{names}: {why}"),
             other => panic!("{names}: {other:?}"),

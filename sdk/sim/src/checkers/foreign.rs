@@ -41,7 +41,9 @@ impl Checker for Foreign {
                     found.add(Check::R11, sight.at, format!("an action was called on {host} of nobody"));
                 }
             }
-            Truth::ActionSent { host, call: CloudCall::Reboot { host: of } } if host.as_ref() != Some(of) => {
+            Truth::ActionSent { host, call: CloudCall::Reboot { host: of, .. } }
+                if host.as_ref() != Some(of) =>
+            {
                 found.add(Check::R11, sight.at, format!("an action on {host:?} rebooted {of}"));
             }
             Truth::Told(Want::Continue(session), Ok(_)) => {

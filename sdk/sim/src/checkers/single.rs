@@ -52,7 +52,7 @@ impl Checker for Single {
 impl Single {
     fn sent(&mut self, sight: &Sight<'_>, id: CallId, call: &CloudCall, found: &mut Findings) {
         let subject = match call {
-            CloudCall::Disable { host, .. } | CloudCall::Enable { host } | CloudCall::Reboot { host } => {
+            CloudCall::Disable { host, .. } | CloudCall::Enable { host } | CloudCall::Reboot { host, .. } => {
                 Subject::Host(host.clone())
             }
             CloudCall::Migrate { instance, .. }
