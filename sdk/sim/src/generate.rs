@@ -16,7 +16,9 @@ use fenix_store::Failure;
 
 use crate::dice::{Dice, Purpose};
 use crate::managers::{Answer, Answers, Conduct, How, ManagerSpec, ScaleIn};
-use crate::scenario::{Action, Command, Faults, Freeze, Kill, Operator, Order, Point, Scenario, SessionSpec};
+use crate::scenario::{
+    Action, Command, Faults, Freeze, Kill, Operator, Order, Point, Scenario, SessionSpec, When,
+};
 
 /// What kind of scenario.
 #[derive(Clone, Debug)]
@@ -328,6 +330,7 @@ fn conduct(profile: &Profile, dice: &mut Dice) -> Conduct {
         (3, How::Mixed),
     ]);
     Conduct {
+        careful: false,
         answers,
         scale_in: if lies { ScaleIn::Lies } else { ScaleIn::Gives(dice.between(1, 4) as u32) },
         how,
@@ -471,7 +474,7 @@ fn faults(scenario: &mut Scenario, profile: &Profile, calm_at: Millis, dice: &mu
                 _ => Point::AfterOrders(dice.below(4) as u32),
             };
             let down = if dice.chance(700) { dice.span(100, 10_000) } else { dice.span(10_000, 300_000) };
-            scenario.faults.kills.push(Kill { at: dice.span(1_000, calm_at.0), point, down });
+            scenario.faults.kills.push(Kill { when: When::After(dice.span(1_000, calm_at.0)), point, down });
         }
     }
     if profile.trouble > 0 && dice.chance(150) {

@@ -19,5 +19,6 @@ pub mod report;
 mod run;
 pub mod scenario;
 pub mod truth;
+pub mod verdict;
 
 pub use run::{ScenarioError, run};

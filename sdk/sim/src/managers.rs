@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fenix_cloud::sim::{Act, World};
-use fenix_core::ask::{AskKind, MoveHow, Reply};
-use fenix_core::id::{HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
+use fenix_core::ask::{Ask, AskKind, MoveHow, Reply};
+use fenix_core::id::{AskId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::inventory::Instance;
 use fenix_core::message::{Content, Subscription};
 use fenix_core::time::{Millis, Time};
@@ -45,6 +45,9 @@ pub struct Conduct {
     pub doubles: bool,
     /// True if it answers from within the request that brings the question.
     pub at_once: bool,
+    /// True if it knows a question again that comes again, under whatever message id: it is answered as before, and
+    /// nothing is done again. Managers have to (L2 in `docs/MESSAGES.md`), and not all do.
+    pub careful: bool,
 }
 
 /// What a manager answers to one kind of question, in turn.
@@ -138,6 +141,8 @@ pub(crate) struct Manager {
     pub(crate) spec: ManagerSpec,
     asked: BTreeMap<AskKind, u32>,
     seen: BTreeSet<(SessionId, MessageId)>,
+    /// What a careful one answered to each question; `None` if nothing.
+    answered: BTreeMap<(SessionId, AskId), Option<Box<AnswerDeed>>>,
     given_back: Vec<Instance>,
     replaced: BTreeMap<InstanceId, Instance>,
     made: u32,
@@ -152,6 +157,7 @@ impl Manager {
             spec,
             asked: BTreeMap::new(),
             seen: BTreeSet::new(),
+            answered: BTreeMap::new(),
             given_back: Vec::new(),
             replaced: BTreeMap::new(),
             made: 0,
@@ -180,6 +186,31 @@ impl Manager {
         let (Content::Ask(_), Some(ask)) = (&envelope.message.content, &envelope.ask) else {
             return Vec::new();
         };
+        let question = (envelope.session.clone(), ask.id);
+        if let Some(before) = self.answered.get(&question).cloned() {
+            let soon = dice.span(50, 1000);
+            return before.map_or_else(Vec::new, |before| self.doubled(soon, before, dice));
+        }
+        let deeds = self.take(now, envelope, ask, first_time, dice);
+        if self.spec.conduct.careful {
+            let answer = deeds.iter().find_map(|(_, deed)| match deed {
+                Deed::Answer(answer) | Deed::GiveBack(_, answer) => Some(answer.clone()),
+                Deed::Replace(..) | Deed::ScaleOut => None,
+            });
+            self.answered.insert(question, answer);
+        }
+        deeds
+    }
+
+    /// Takes a question; returns what it will do about it, and after how long.
+    fn take(
+        &mut self,
+        now: Time,
+        envelope: &Envelope,
+        ask: &Ask,
+        first_time: bool,
+        dice: &mut Dice,
+    ) -> Vec<(Millis, Deed)> {
         if !first_time && !dice.chance(300) {
             return Vec::new();
         }

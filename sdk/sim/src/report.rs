@@ -24,8 +24,21 @@ pub struct Report {
     pub journal: Vec<Vec<u8>>,
     /// How it ended.
     pub ending: Ending,
+    /// What Fenix handled, over all its lives, starts included.
+    pub commits: Vec<Commit>,
+    /// For each call that changes the cloud, those of actions with them: how many commits there were when it set out.
+    pub calls: Vec<u64>,
     /// How much there was of it.
     pub stats: Stats,
+}
+
+/// What came of one thing that Fenix handled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Records that went to the journal.
+    pub records: u32,
+    /// Orders that left once they were there.
+    pub orders: u32,
 }
 
 /// How a simulation ended.

@@ -116,21 +116,52 @@ pub struct Faults {
     pub action_call_lost: u32,
     /// How many calls of actions to the cloud of a thousand are done, and the action does not hear of it.
     pub action_call_unclear: u32,
+    /// What happens to single calls that change the cloud.
+    pub calls: Vec<CallFault>,
     /// Fenix is killed.
     pub kills: Vec<Kill>,
     /// Fenix stands still, as in a suspended machine, and the rest of the world does not.
     pub freezes: Vec<Freeze>,
 }
 
+/// What happens to one call that changes the cloud.
+#[derive(Clone, Copy, Debug)]
+pub struct CallFault {
+    /// Which: counted from 1 in the order in which they set out, those of actions with them.
+    pub call: u64,
+    /// What happens to it.
+    pub fate: CallFate,
+}
+
+/// What can happen to a call on its way. In each case its sender gets no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFate {
+    /// It never arrives.
+    Lost,
+    /// It is done, and the answer never arrives.
+    AnswerLost,
+    /// It is done after so long, when nobody waits for it any more.
+    Late(Millis),
+}
+
 /// One death of Fenix.
 #[derive(Clone, Copy, Debug)]
 pub struct Kill {
-    /// The first thing that Fenix handles after this is its last one.
-    pub at: Millis,
+    /// Which thing that it handles is its last one.
+    pub when: When,
     /// How far it comes with it.
     pub point: Point,
     /// How long it takes until it is started again.
     pub down: Millis,
+}
+
+/// Which thing that Fenix handles is its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The first after that time; after [`Scenario::calm_at`] none.
+    After(Millis),
+    /// The one with that number, counted from 1 over all lives; a start is one too. A run is the same up to there.
+    Commit(u64),
 }
 
 /// How far Fenix comes before it is killed.

@@ -258,7 +258,8 @@ fn actions_text(reply: &Reply) -> String {
     reply.actions.iter().map(one).collect()
 }
 
-fn content_text(content: &Content) -> String {
+/// A message that is no question, in a few words.
+pub(crate) fn content_text(content: &Content) -> String {
     match content {
         Content::Ask(ask) => format!("question {ask}"),
         Content::AskInstance(ask, instance) => format!("question {ask} about {instance}"),

@@ -9,7 +9,8 @@ use fenix_engine::event::{self, CallId, Order, Ticket};
 
 use super::{Envoy, Event, Run};
 use crate::plugins::AsWorkflows;
-use crate::scenario::Point;
+use crate::report::Commit;
+use crate::scenario::{Kill, Point, When};
 use crate::truth::{ActionEnd, Truth, Want};
 
 /// How long whoever sent a command waits before sending it again, if nobody takes it or the connection breaks.
@@ -91,7 +92,9 @@ impl Run<'_> {
     }
 
     fn commit(&mut self) {
-        let death = self.armed.take().map(|number| self.scenario.faults.kills[number]);
+        let death = self.death();
+        let before = self.journal.last_seq();
+        self.commits.push(Commit::default());
         match death.map(|death| death.point) {
             Some(Point::BeforeAppend) => return self.die(death.map(|death| death.down).unwrap_or_default()),
             Some(Point::AppendFails(how)) => self.journal.fail_at(self.journal.appends() + 1, how),
@@ -101,18 +104,33 @@ impl Run<'_> {
         let Ok(orders) = engine.commit(&mut self.journal) else {
             return self.die(death.map_or(Millis::from_secs(1), |death| death.down));
         };
+        let orders = orders.into_inner();
+        if let Some(commit) = self.commits.last_mut() {
+            *commit = Commit {
+                records: count(self.journal.last_seq() - before),
+                orders: count(orders.len() as u64),
+            };
+        }
         let most = match death.map(|death| death.point) {
             Some(Point::AfterOrders(most)) => most as usize,
             // The append that was to fail was not called: nothing was to be written.
             Some(Point::BeforeAppend | Point::AppendFails(_)) | None => usize::MAX,
         };
-        for order in orders.into_inner().into_iter().take(most) {
+        for order in orders.into_iter().take(most) {
             self.carry_out(order);
         }
         match death {
             Some(death) => self.die(death.down),
             None => self.plan_wake(),
         }
+    }
+
+    /// The death that is due with the next commit.
+    fn death(&mut self) -> Option<Kill> {
+        let kills = &self.scenario.faults.kills;
+        let next = self.commits.len() as u64 + 1;
+        let by_time = self.armed.take().map(|number| kills[number]);
+        by_time.or_else(|| kills.iter().find(|kill| kill.when == When::Commit(next)).copied())
     }
 
     fn plan_wake(&mut self) {
@@ -203,6 +221,10 @@ impl Run<'_> {
         let (host, key) = (assignment.host.clone(), assignment.key.clone());
         self.tell(Truth::ActionReturned { life, id, host, key, end });
     }
+}
+
+fn count(of_one_commit: u64) -> u32 {
+    u32::try_from(of_one_commit).unwrap_or(u32::MAX)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -25,8 +25,8 @@ use crate::checkers;
 use crate::dice::{Dice, Purpose};
 use crate::managers::{Deed, Manager};
 use crate::plugins::Plugins;
-use crate::report::{Ending, Report, Stats};
-use crate::scenario::{START, Scenario};
+use crate::report::{Commit, Ending, Report, Stats};
+use crate::scenario::{START, Scenario, When};
 use crate::truth::{Entry, Truth, Want};
 use queue::Queue;
 
@@ -61,6 +61,8 @@ enum Event {
     Command(Box<Envoy>),
     /// A call reaches the cloud.
     Call { life: u32, id: CallId, call: CloudCall },
+    /// A call reaches the cloud for which nobody waits any more.
+    LateCall(CloudCall),
     /// A message reaches its receiver; a copy brings no result back.
     Message { life: u32, id: CallId, envelope: Box<Envelope>, copy: bool },
     /// An action is run.
@@ -115,7 +117,11 @@ struct Run<'a> {
     /// Counts the wake-ups that were asked for; only the last one counts.
     wakes: u64,
     journal: MemJournal,
-    /// The next death of Fenix, once it is due.
+    /// What was handled so far.
+    commits: Vec<Commit>,
+    /// The calls that change the cloud, so far.
+    calls: outside::Calls<'a>,
+    /// The next death of Fenix by time, once it is due.
     armed: Option<usize>,
     frozen_until: Time,
     /// Calls that change the cloud and whose results Fenix awaits.
@@ -165,6 +171,8 @@ impl<'a> Run<'a> {
             life: 0,
             wakes: 0,
             journal: MemJournal::new(),
+            commits: Vec::new(),
+            calls: outside::Calls::new(&scenario.faults.calls),
             armed: None,
             frozen_until: START,
             changes: BTreeSet::new(),
@@ -199,7 +207,9 @@ impl<'a> Run<'a> {
             self.queue.push(START + order.at, Event::Order(number));
         }
         for (number, kill) in scenario.faults.kills.iter().enumerate() {
-            self.queue.push(START + kill.at, Event::Arm(number));
+            if let When::After(at) = kill.when {
+                self.queue.push(START + at, Event::Arm(number));
+            }
         }
         for (number, freeze) in scenario.faults.freezes.iter().enumerate() {
             self.queue.push(START + freeze.at, Event::Freeze(number));
@@ -244,6 +254,8 @@ impl<'a> Run<'a> {
             Event::Result { life, event } => self.result(life, event),
             Event::Command(envoy) => self.command(*envoy),
             Event::Call { life, id, call } => self.call(life, id, &call),
+            // Refused or not, nobody hears of it.
+            Event::LateCall(call) => drop(self.cloud.target_mut().call(self.now, &call)),
             Event::Message { life, id, envelope, copy } => self.message(life, id, &envelope, copy),
             Event::Action { life, id, assignment } => self.action(life, id, &assignment),
             Event::Deed { manager, deed } => self.deed(manager, deed),
@@ -288,6 +300,8 @@ impl<'a> Run<'a> {
             truth: self.truth,
             journal: self.journal.frames().to_vec(),
             ending,
+            commits: self.commits,
+            calls: self.calls.into_sent(),
             stats: self.stats,
         }
     }
@@ -315,6 +329,7 @@ impl Event {
         match self {
             Event::Wake { .. } | Event::Result { .. } | Event::Command(_) | Event::Action { .. } => true,
             Event::Call { .. }
+            | Event::LateCall(_)
             | Event::Message { .. }
             | Event::Deed { .. }
             | Event::Subscribe(_)

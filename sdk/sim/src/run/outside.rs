@@ -11,6 +11,7 @@ use super::{Event, Run};
 use crate::dice::Dice;
 use crate::managers::{Deed, asked};
 use crate::plugins::Hand;
+use crate::scenario::{CallFate, CallFault};
 use crate::truth::{ActionEnd, Entry, Truth};
 
 /// How long it takes until a message that is lost counts as not delivered.
@@ -19,8 +20,17 @@ const MESSAGE_TIMEOUT: Millis = Millis::from_secs(5);
 impl Run<'_> {
     /// A call reaches the cloud.
     pub(super) fn call(&mut self, life: u32, id: CallId, call: &CloudCall) {
-        let answer = self.cloud.call(self.now, call);
-        self.bring(answer.after, life, event::Event::CloudReturned(id, answer.result));
+        let Some(fate) = self.calls.fate(call, self.commits.len()) else {
+            let answer = self.cloud.call(self.now, call);
+            return self.bring(answer.after, life, event::Event::CloudReturned(id, answer.result));
+        };
+        match fate {
+            CallFate::Lost => {}
+            CallFate::AnswerLost => drop(self.cloud.target_mut().call(self.now, call)),
+            CallFate::Late(by) => self.queue.push(self.now + by, Event::LateCall(call.clone())),
+        }
+        let after = Millis(self.scenario.cloud.wire.timeout_ms);
+        self.bring(after, life, event::Event::CloudReturned(id, no_answer()));
     }
 
     /// A message leaves Fenix.
@@ -109,8 +119,14 @@ impl Run<'_> {
             dice: &mut self.wire,
             lost,
             unclear,
+            calls: &mut self.calls,
+            commits: self.commits.len(),
+            late: Vec::new(),
         };
         let result = self.plugins.act(assignment, &mut wire);
+        for (by, call) in wire.late {
+            self.queue.push(self.now + by, Event::LateCall(call));
+        }
         let end = match &result {
             Ok(Progress::Done { .. }) => ActionEnd::Done,
             Ok(Progress::Again { .. }) => ActionEnd::Again,
@@ -135,8 +151,35 @@ impl Run<'_> {
     }
 }
 
+/// The calls that change the cloud, counted.
+pub(super) struct Calls<'a> {
+    faults: &'a [CallFault],
+    /// How many commits there were when each set out.
+    sent: Vec<u64>,
+}
+
+impl<'a> Calls<'a> {
+    pub(super) fn new(faults: &'a [CallFault]) -> Calls<'a> {
+        Calls { faults, sent: Vec::new() }
+    }
+
+    pub(super) fn into_sent(self) -> Vec<u64> {
+        self.sent
+    }
+
+    /// Counts a call, if it changes anything, and says what the scenario has happen to it.
+    fn fate(&mut self, call: &CloudCall, commits: usize) -> Option<CallFate> {
+        if fenix_cloud::sim::is_read(call) {
+            return None;
+        }
+        self.sent.push(commits as u64);
+        let number = self.sent.len() as u64;
+        self.faults.iter().find(|fault| fault.call == number).map(|fault| fault.fate)
+    }
+}
+
 /// An action's way to the cloud.
-struct Grip<'a> {
+struct Grip<'a, 'f> {
     now: Time,
     host: Option<HostId>,
     world: &'a mut World,
@@ -144,14 +187,29 @@ struct Grip<'a> {
     dice: &'a mut Dice,
     lost: u32,
     unclear: u32,
+    calls: &'a mut Calls<'f>,
+    commits: usize,
+    /// Calls that will arrive when nobody waits for them any more, and after how long.
+    late: Vec<(Millis, CloudCall)>,
 }
 
-impl Hand for Grip<'_> {
+impl Hand for Grip<'_, '_> {
     fn cloud(&mut self, call: &CloudCall) -> Result<CloudReply, CloudError> {
-        let no_answer = || Err(CloudError::Unclear("no answer in time".into()));
         if !fenix_cloud::sim::is_read(call) {
             let what = Truth::ActionSent { host: self.host.clone(), call: call.clone() };
             self.truth.push(Entry { at: self.now, what });
+        }
+        match self.calls.fate(call, self.commits) {
+            Some(CallFate::Lost) => return no_answer(),
+            Some(CallFate::AnswerLost) => {
+                drop(self.world.call(self.now, call));
+                return no_answer();
+            }
+            Some(CallFate::Late(by)) => {
+                self.late.push((by, call.clone()));
+                return no_answer();
+            }
+            None => {}
         }
         if self.dice.chance(self.lost) {
             return no_answer();
@@ -159,4 +217,8 @@ impl Hand for Grip<'_> {
         let result = self.world.call(self.now, call);
         if self.dice.chance(self.unclear) { no_answer() } else { result }
     }
+}
+
+fn no_answer() -> Result<CloudReply, CloudError> {
+    Err(CloudError::Unclear("no answer in time".into()))
 }
