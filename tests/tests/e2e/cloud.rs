@@ -21,13 +21,23 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     pub(crate) fn call(&self, call: &CloudCall) -> CloudReply {
+        let answer = self.ask(&json!({ "id": 1, "call": call }));
+        serde_json::from_value(answer["ok"].clone()).unwrap_or_else(|_| panic!("{call:?}: {answer}"))
+    }
+
+    /// How much has happened in it so far: the number of events in its trace.
+    pub(crate) fn happened(&self) -> u64 {
+        let answer = self.ask(&json!({ "id": 1, "control": { "trace": { "from": i64::MAX } } }));
+        answer["ok"]["end"].as_u64().unwrap()
+    }
+
+    fn ask(&self, request: &Value) -> Value {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        writeln!(stream, "{}", json!({ "id": 1, "call": call })).unwrap();
+        writeln!(stream, "{request}").unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        serde_json::from_value(answer["ok"].clone()).unwrap_or_else(|_| panic!("{call:?}: {answer}"))
+        serde_json::from_str(&line).unwrap()
     }
 
     /// Everything of a project.

@@ -27,6 +27,7 @@ mod events;
 mod figures;
 mod hostile;
 mod howto;
+mod kills;
 mod load;
 mod logs;
 mod managers;

@@ -35,7 +35,7 @@ pub(crate) fn small_cloud() -> Spec {
 pub(crate) struct Rig {
     // The order is that in which they end.
     server: Option<Process>,
-    _cloud: Process,
+    cloud_process: Option<Process>,
     pub(crate) cloud: Cloud,
     /// The server's address, like `http://127.0.0.1:12347`.
     pub(crate) url: String,
@@ -69,17 +69,22 @@ impl Rig {
     /// The same somewhere else, or through another program.
     pub(crate) fn start_in(spec: &Spec, more: &[&str], place: Place) -> Rig {
         let dir = TempDir::new().unwrap();
-        let file = dir.path().join("rack.toml");
-        std::fs::write(&file, toml::to_string(spec).unwrap()).unwrap();
-        let state = dir.path().join("cloud.state");
-        let args =
-            ["cloud", "sim", "--listen", "127.0.0.1:0", "--file", text(&file), "--state", text(&state)];
-        let process = Process::start(&args);
-        let cloud = Cloud { address: process.address.clone() };
+        std::fs::write(dir.path().join("rack.toml"), toml::to_string(spec).unwrap()).unwrap();
+        let cloud = Cloud { address: "127.0.0.1:0".to_owned() };
         let more = more.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut rig = Rig { server: None, _cloud: process, cloud, url: String::new(), dir, more, place };
+        let mut rig = Rig { server: None, cloud_process: None, cloud, url: String::new(), dir, more, place };
+        rig.start_cloud();
         rig.start_server("127.0.0.1:0");
         rig
+    }
+
+    fn start_cloud(&mut self) {
+        let (file, state) = (self.path("rack.toml"), self.path("cloud.state"));
+        let listen = &self.cloud.address;
+        let args = ["cloud", "sim", "--listen", listen, "--file", &file, "--state", &state];
+        let process = Process::start(&args);
+        self.cloud = Cloud { address: process.address.clone() };
+        self.cloud_process = Some(process);
     }
 
     fn start_server(&mut self, listen: &str) {
@@ -129,7 +134,20 @@ impl Rig {
         assert!(self.server.take().unwrap().stop().success());
     }
 
-    /// Starts it again at the same address.
+    /// Kills the cloud in the middle of whatever it does, and starts it again at the same address.
+    pub(crate) fn crash_cloud(&mut self) {
+        self.cloud_process.take().unwrap().kill();
+        self.start_cloud();
+    }
+
+    /// The same with both at once.
+    pub(crate) fn crash_both(&mut self) {
+        self.kill_server();
+        self.crash_cloud();
+        self.start_again();
+    }
+
+    /// Starts the server again at the same address.
     pub(crate) fn start_again(&mut self) {
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
         self.start_server(&address);

@@ -17,6 +17,9 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Looks until something that is awaited counts as failed: two minutes of [`LOOK_PAUSE`].
 const MAX_LOOKS: usize = 600;
 
+/// Attempts to get an answer from a cloud that gives none: it may just be restarting.
+const MAX_TRIES: usize = 100;
+
 /// What went wrong in the cloud, for people.
 pub(crate) type Trouble = String;
 
@@ -26,7 +29,7 @@ fn trouble(error: &CloudError) -> Trouble {
 
 /// Everything in the cloud.
 pub(crate) async fn read(cloud: &SimClient) -> Result<Inventory, Trouble> {
-    match cloud.call(&CloudCall::ReadAll).await.map_err(|error| trouble(&error))? {
+    match answer(cloud, &CloudCall::ReadAll).await.map_err(|error| trouble(&error))? {
         CloudReply::All { hosts, instances, groups } => {
             let mut inventory = Inventory::default();
             let changes =
@@ -45,7 +48,8 @@ fn single<'a>(inventory: &'a Inventory, project: &'a ProjectId) -> impl Iterator
     inventory.of_project(project).filter(|instance| instance.group.is_none())
 }
 
-/// Removes up to `count` instances that no other backs up, and notes each in `removed` as it was.
+/// Removes up to `count` instances that no other backs up, and notes each in `removed` as it was, before it goes: of one
+/// that is noted nobody may know whether it is gone.
 ///
 /// They are taken from as few hosts as possible, so that they make room for a whole host's instances.
 pub(crate) async fn scale_in(
@@ -61,8 +65,9 @@ pub(crate) async fn scale_in(
     chosen.sort_by_key(|i| (shared(&i.host), Reverse(i.host.clone()), Reverse(i.id.clone())));
     chosen.truncate(count);
     for instance in chosen {
-        remove(cloud, &instance.id).await?;
+        let id = instance.id.clone();
         removed.push(instance);
+        remove(cloud, &id).await?;
     }
     Ok(())
 }
@@ -70,7 +75,9 @@ pub(crate) async fn scale_in(
 /// Creates instances like these again, wherever the scheduler puts them, and takes each off the list.
 pub(crate) async fn scale_out(cloud: &SimClient, removed: &mut Vec<Instance>) -> Result<(), Trouble> {
     while let Some(old) = removed.last() {
-        create(cloud, old, HostId::from("")).await?;
+        if look(cloud, &old.id).await?.is_none() {
+            create(cloud, old, HostId::from("")).await?;
+        }
         removed.pop();
     }
     Ok(())
@@ -100,7 +107,10 @@ async fn create(cloud: &SimClient, like: &Instance, host: HostId) -> Result<Inst
     let id = InstanceId::from(Uuid::new_v4().to_string());
     let instance =
         Instance { id: id.clone(), host, state: InstanceState::Building, other_end: None, ..like.clone() };
-    change(cloud, CloudCall::Boot { instance }).await?;
+    if let Err(trouble) = change(cloud, CloudCall::Boot { instance }).await {
+        // The name is new: if it is there, an earlier try was heard and its answer lost.
+        look(cloud, &id).await?.ok_or(trouble)?;
+    }
     for _ in 0..MAX_LOOKS {
         match look(cloud, &id).await?.map(|instance| instance.state) {
             Some(InstanceState::Active) => return Ok(id),
@@ -122,20 +132,31 @@ async fn remove(cloud: &SimClient, id: &InstanceId) -> Result<(), Trouble> {
     Err(format!("instance {id} was not removed in time"))
 }
 
-/// Sends a change; what is unclear shows in the looks that follow.
+/// Makes a change. May be sent several times: what was done already is refused, or not found, the second time.
 async fn change(cloud: &SimClient, call: CloudCall) -> Result<(), Trouble> {
-    match cloud.call(&call).await {
-        Ok(_) | Err(CloudError::Unclear(_)) => Ok(()),
+    match answer(cloud, &call).await {
+        Ok(_) => Ok(()),
         Err(CloudError::NotFound(_)) if matches!(call, CloudCall::Delete { .. }) => Ok(()),
         Err(error) => Err(trouble(&error)),
     }
 }
 
 async fn look(cloud: &SimClient, id: &InstanceId) -> Result<Option<Instance>, Trouble> {
-    match cloud.call(&CloudCall::ReadInstance { instance: id.clone() }).await {
+    match answer(cloud, &CloudCall::ReadInstance { instance: id.clone() }).await {
         Ok(CloudReply::Instance(instance)) => Ok(instance),
         Ok(other) => Err(format!("the cloud answered something else: {other:?}")),
         Err(CloudError::NotFound(_)) => Ok(None),
         Err(error) => Err(trouble(&error)),
     }
+}
+
+/// Calls until there is an answer, or nobody would wait for one any more.
+async fn answer(cloud: &SimClient, call: &CloudCall) -> Result<CloudReply, CloudError> {
+    for _ in 1..MAX_TRIES {
+        match cloud.call(call).await {
+            Err(CloudError::Unclear(_)) => tokio::time::sleep(LOOK_PAUSE).await,
+            clear => return clear,
+        }
+    }
+    cloud.call(call).await
 }

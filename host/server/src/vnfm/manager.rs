@@ -22,7 +22,7 @@ use crate::cli::text::plain;
 use crate::shell::clock::WallClock;
 use crate::wire::time::clock;
 
-/// Attempts to bring an answer to Fenix: it may just be restarting.
+/// Attempts to read from Fenix or to bring it an answer: it may just be restarting.
 const REPLY_TRIES: usize = 20;
 
 /// Attempts to bring an answer that Fenix does not take: it may be busy.
@@ -152,13 +152,19 @@ impl Manager {
         };
         let ids = &event.traits["instance_ids"];
         let Some(url) = ids.as_str() else { return read(ids) };
-        match self.fenix.get(url).await {
-            Ok(answer) => read(&answer["instance_ids"]),
-            Err(failure) => {
-                say(&format!("cannot read {url}: {failure}"));
-                Vec::new()
+        for tried in 1..=REPLY_TRIES {
+            match self.fenix.get(url).await {
+                Ok(answer) => return read(&answer["instance_ids"]),
+                Err(failure) if failure.kind == Kind::Unreachable && tried < REPLY_TRIES => {
+                    tokio::time::sleep(REPLY_PAUSE).await;
+                }
+                Err(failure) => {
+                    say(&format!("cannot read {url}: {failure}"));
+                    break;
+                }
             }
         }
+        Vec::new()
     }
 
     async fn scale_in(&mut self) -> String {
