@@ -11,6 +11,8 @@ use fenix_core::record::Record;
 use fenix_core::time::{Millis, Time};
 use fenix_core::view::{Verdict, View, Wakeup};
 
+use crate::clock::Reading;
+
 /// One primitive call to the infrastructure. Nothing in it is a choice: the engine looks, decides and acts through
 /// these, so that every driver shares one way to adopt what is already under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,6 +252,11 @@ pub trait Journal {
 
 /// A clock that never goes back: the driver reads it, the engine is told.
 pub trait Clock {
+    /// Now, and how much of it nobody had.
+    fn read(&self) -> Reading;
+
     /// Now.
-    fn now(&self) -> Time;
+    fn now(&self) -> Time {
+        self.read().now
+    }
 }

@@ -104,11 +104,11 @@ impl Server {
         let scheme = scheme(tls.is_some());
         let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
         let courier = Courier::new(base.clone(), config.receivers.clone(), believed(&config.deliver_trust)?)?;
-        let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::default());
         let (store, opened) = Store::open(&config.data_dir)?;
         let damaged = opened.damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
-        let engine =
-            Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, clock.now())?;
+        let now = WallClock::default().now();
+        let engine = Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, now)?;
+        let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));
         tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;
         let plugins = sandbox.plugins;

@@ -1,22 +1,39 @@
 //! The wall clock, made never to go back.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use fenix_core::time::Time;
+use fenix_core::time::{Millis, Time};
+use fenix_engine::clock::{Reading, SteadyClock};
 use fenix_engine::ports::Clock;
 
-/// The machine's clock in UTC. When it is set back it stands still here until the old time comes again: recorded
-/// time never decreases.
-#[derive(Debug, Default)]
+/// The machine's clock in UTC, as [`SteadyClock`] makes it: recorded time never decreases, and never stands still.
+#[derive(Debug)]
 pub struct WallClock {
-    latest: AtomicU64,
+    begun: Instant,
+    steady: Mutex<SteadyClock>,
+}
+
+impl WallClock {
+    /// A clock that shows nothing earlier than the newest record: somebody may have set the machine's back since.
+    pub fn after(last: Time) -> WallClock {
+        WallClock { begun: Instant::now(), steady: Mutex::new(SteadyClock::new(last)) }
+    }
+}
+
+impl Default for WallClock {
+    /// A clock of somebody who has no records.
+    fn default() -> WallClock {
+        WallClock::after(Time(0))
+    }
 }
 
 impl Clock for WallClock {
-    fn now(&self) -> Time {
-        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-        Time(self.latest.fetch_max(millis, Ordering::Relaxed).max(millis))
+    fn read(&self) -> Reading {
+        let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        // Both under the lock: of two readings the later one has to be taken second.
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
+        steady.read(Time(wall), Millis(millis(self.begun.elapsed())))
     }
 }

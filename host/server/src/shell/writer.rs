@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fenix_core::time::Millis;
 use fenix_engine::Engine;
+use fenix_engine::clock::Reading;
 use fenix_engine::command::Answer;
 use fenix_engine::event::{Event, Order, Ticket};
 use fenix_engine::ports::{Clock, Journal, JournalError, Workflows};
@@ -67,6 +69,7 @@ impl Writer {
         let (desk, backroom) = Desk::open(parts.engine.state().clone());
         let hands = hands(desk.clone());
         let (stop, stopped) = watch::channel(false);
+        let jumped = parts.clock.read().jumped;
         let room = Room {
             parts,
             backroom,
@@ -78,6 +81,7 @@ impl Writer {
             under_way: 0,
             room_look: None,
             failed: None,
+            jumped,
         };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || room.work())?;
         Ok((Writer { stop, thread }, desk))
@@ -109,6 +113,8 @@ struct Room {
     room_look: Option<Instant>,
     /// The last failure of the journal, and the pause after it.
     failed: Option<(Instant, Duration)>,
+    /// By how much the clock was set forward so far, as the engine was told.
+    jumped: Millis,
 }
 
 impl Room {
@@ -210,7 +216,13 @@ impl Room {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = self.parts.clock.now();
+        let Reading { now, jumped } = self.parts.clock.read();
+        let by = Millis(jumped.0.saturating_sub(self.jumped.0));
+        if by > Millis::ZERO {
+            tracing::warn!(seconds = by.0 / 1000, "the clock was set forward, or the machine slept");
+            self.jumped = jumped;
+            self.parts.engine.handle(now, Event::ClockJumped(by), &*self.parts.workflows);
+        }
         self.parts.engine.handle(now, event, &*self.parts.workflows);
     }
 
@@ -238,7 +250,7 @@ impl Room {
     fn note_returned(&mut self, event: &Event) {
         match event {
             Event::CloudReturned(..) | Event::ActionReturned(..) => self.under_way -= 1,
-            Event::Command(..) | Event::Delivered(..) | Event::Tick => {}
+            Event::Command(..) | Event::Delivered(..) | Event::ClockJumped(_) | Event::Tick => {}
         }
     }
 
