@@ -308,8 +308,12 @@ impl Drop for Database {
             std::mem::forget((db, scribe));
             return;
         }
-        scribe.map(Scribe::stop);
-        db.map(let_go);
+        if let Some(scribe) = scribe {
+            scribe.stop();
+        }
+        if let Some(db) = db {
+            let_go(db);
+        }
     }
 }
 
