@@ -3,13 +3,14 @@
 #   make test    every test
 #   make bench   the table of benchmarks
 #   make bench-load  the same for many readers and subscribers
+#   make test-upgrade  the previous build and this one take over from each other; needs the history
 #   make dist    the release archive, in target/dist
 #   make lint    format, clippy, documentation, tidy rules
 
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test bench bench-load lint build deps browser strace dist
+.PHONY: demo test test-upgrade bench bench-load lint build deps browser strace dist
 
 build: deps
 	$(CARGO) build --locked
@@ -22,6 +23,9 @@ test: deps browser strace
 	$(CARGO) nextest run --locked --workspace
 	$(CARGO) test --locked --workspace --doc
 	$(CARGO) test --locked --manifest-path plugins/Cargo.toml
+
+test-upgrade: deps
+	tests/upgrade.sh
 
 bench: deps
 	$(CARGO) run --locked --release --package fenix-tests --example bench

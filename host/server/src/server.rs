@@ -25,7 +25,7 @@ use crate::shell::courier::Courier;
 use crate::shell::feed::Feed;
 use crate::shell::hands::Hands;
 use crate::shell::store::Store;
-use crate::shell::writer::{Parts, Writer, whole};
+use crate::shell::writer::{Parts, Writer, damage, whole};
 use crate::tls::{self, TlsError, Trust};
 use crate::traces::{self, Sending, TraceError};
 use crate::wire::payload::{Base, BaseError};
@@ -105,7 +105,7 @@ impl Server {
         let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
         let courier = Courier::new(base.clone(), config.receivers.clone(), believed(&config.deliver_trust)?)?;
         let (store, opened) = Store::open(&config.data_dir)?;
-        let damaged = opened.damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
+        let damaged = damage(&opened);
         let now = WallClock::default().now();
         let engine = Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, now)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::codec::BodyDigest;
 use crate::dir::{sync_dir, write_file};
@@ -19,6 +19,16 @@ pub(crate) struct Bodies {
 impl Bodies {
     pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir }
+    }
+
+    /// Where they are.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// False if not even their directory is there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.dir.is_dir()
     }
 
     /// Stores a body. On return it is durable, whether it was there before or not.

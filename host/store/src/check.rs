@@ -5,38 +5,51 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::bodies::Bodies;
-use crate::database::Database;
-use crate::dir::{Held, io_error};
+use crate::database::{Fault, SyncFile};
+use crate::dir::{Held, check_database, io_error};
 use crate::keep::fold;
+use crate::log::{self, Hole};
 use crate::mark::Mark;
-use crate::opening::{Contents, Damaged, OpenError, ReadingError, read_all};
+use crate::mend::Place;
+use crate::opening::{Damaged, OpenError};
 use crate::sled_journal::Settings;
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Checked {
-    /// Records that can be read.
+    /// Why it cannot be opened, if it cannot; what else is said is then what could be seen all the same.
+    pub refused: Option<OpenError>,
+    /// Records that count.
     pub records: u64,
     /// The number of the last record.
     pub last_seq: u64,
-    /// Runs of numbers that were left out on purpose.
+    /// Runs of numbers of which there is no record any more, and that is known.
     pub gaps: u64,
-    /// Sessions that lost records.
+    /// Sessions that lost records and will be parked.
     pub damage: Vec<Damaged>,
+    /// Sessions that lost records before; a server parked them.
+    pub earlier: Vec<Damaged>,
+    /// True if the next start makes the database again of what can be read in its file.
+    pub mended: bool,
+    /// What cannot be read in the file of the database, if it must be mended or cannot be opened.
+    pub holes: Vec<Hole>,
     /// Why the records do not follow from each other, if they do not.
     pub misfit: Option<String>,
     /// Sessions that are not removed.
     pub sessions: u64,
     /// What a compaction that was cut off left behind; the next one removes it.
     pub leftovers: Vec<PathBuf>,
+    /// Damaged databases that were made again; they may be removed.
+    pub kept: Vec<PathBuf>,
 }
 
 impl Checked {
     /// True if nothing is hurt.
     pub fn is_whole(&self) -> bool {
-        self.damage.is_empty() && self.misfit.is_none()
+        self.refused.is_none() && !self.mended && self.damage.is_empty() && self.misfit.is_none()
     }
 }
 
@@ -44,50 +57,68 @@ impl Checked {
 /// in `scratch`, which must not be there, and removed again.
 ///
 /// # Errors
-/// It is in use, or it would not be opened; each says what to do.
+/// It is in use or no data directory, or the disk said no; each says what to do.
 pub fn check(path: &Path, scratch: &Path) -> Result<Checked, OpenError> {
     let _held = Held::take(path)?;
-    let checked = copy(&path.join("sled"), scratch)
-        .map_err(io_error("copy the database to", scratch))
-        .and_then(|()| look(path, scratch));
+    let copied = fs::create_dir(scratch).and_then(|()| copy(&path.join("sled"), &scratch.join("sled")));
+    let checked =
+        copied.map_err(io_error("copy the database to", scratch)).and_then(|()| look(path, scratch));
     // It is a copy: one that stays does no harm.
     drop(fs::remove_dir_all(scratch));
-    checked
+    let mut checked = checked?;
+    let leftovers = ["sled.old", "sled.new"].map(|name| path.join(name));
+    checked.leftovers = leftovers.into_iter().filter(|path| path.exists()).collect();
+    let names = fs::read_dir(path).map_err(io_error("read the data directory", path))?.flatten();
+    let is_kept = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("sled.hurt");
+    checked.kept = names.filter(is_kept).map(|entry| entry.path()).collect();
+    checked.kept.sort();
+    Ok(checked)
 }
 
 fn look(path: &Path, scratch: &Path) -> Result<Checked, OpenError> {
-    let broken = |why: String| OpenError::Database { path: path.join("sled"), why };
-    let sync = Box::new(|_: &fs::File| Ok(()));
-    let database = Database::open(scratch, Settings::default().cache_bytes, sync)
-        .map_err(|fault| broken(fault.to_string()))?;
-    let read = read_all(&database, &Bodies::new(path.join("bodies")));
-    let Contents { records, last_seq, damage } = read.map_err(|error| match error {
-        ReadingError::Open(error) => error,
-        ReadingError::Fault(fault) => broken(fault.to_string()),
-    })?;
     let mark = path.join("acknowledged");
-    if mark.exists() {
-        let acknowledged = Mark::look(&mark).map_err(io_error("read", &mark))?;
-        if last_seq < acknowledged {
-            return Err(OpenError::TailLost { found: last_seq, acknowledged, mark });
-        }
-    }
-    let folded = fold(&records);
-    let leftovers = ["sled.old", "sled.new"].map(|name| path.join(name));
+    let acknowledged = if mark.exists() { Mark::look(&mark).map_err(io_error("read", &mark))? } else { 0 };
+    let place = Place {
+        sled: scratch.join("sled"),
+        new_sled: scratch.join("sled.new"),
+        old_sled: scratch.join("sled.old"),
+        hurt_sled: scratch.join("sled.hurt"),
+        bodies: Bodies::new(path.join("bodies")),
+        mark,
+        acknowledged,
+        cache_bytes: Settings::default().cache_bytes,
+    };
+    let holes = log::survey(&place.sled).map(|survey| survey.holes).unwrap_or_default();
+    let sync: SyncFile = Arc::new(|_| Ok(()));
+    let found = match check_database(path).and_then(|()| place.open(&sync)) {
+        Ok(found) => found,
+        Err(refused) => return Ok(Checked { refused: Some(refused), holes, ..Checked::default() }),
+    };
+    let unreadable = |fault: Fault| OpenError::Database { path: path.join("sled"), why: fault.to_string() };
+    let told =
+        |void: crate::database::Void| Damaged { session: void.session, seq: void.first, why: void.why };
+    let contents = found.contents;
+    let folded = fold(&contents.records);
     Ok(Checked {
-        records: records.len() as u64,
-        last_seq,
-        gaps: database.gaps().map_err(|fault| broken(fault.to_string()))?.len() as u64,
-        damage,
+        records: contents.records.len() as u64,
+        last_seq: contents.last_seq,
+        gaps: found.database.gaps().map_err(unreadable)?.len() as u64,
+        damage: contents.damage,
+        earlier: found.database.voids().map_err(unreadable)?.into_iter().map(told).collect(),
+        mended: found.mended.is_some(),
+        holes: found.mended.map_or_else(Vec::new, |mended| mended.holes),
         sessions: folded.as_ref().map_or(0, |state| state.sessions.len() as u64),
         misfit: folded.err().map(|error| error.to_string()),
-        leftovers: leftovers.into_iter().filter(|path| path.exists()).collect(),
+        ..Checked::default()
     })
 }
 
-/// Copies a directory with the files and directories in it.
+/// Copies a directory with the files and directories in it, if it is there.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir(to)?;
+    if !from.exists() {
+        return Ok(());
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let to = to.join(entry.file_name());

@@ -214,6 +214,17 @@ pub fn decode_with(
     decode_as(&FORMS, bytes, fetch)
 }
 
+/// The number of the record in a frame that is whole; `None` for other bytes and for frames of a newer format.
+pub(crate) fn seq_of_frame(bytes: &[u8]) -> Option<u64> {
+    let mut rest = opened(bytes).ok()?;
+    take(&mut rest).ok().map(u64::from_be_bytes)
+}
+
+/// True if that is a whole frame of a newer format: nobody knows what is in it.
+pub(crate) fn is_newer_frame(bytes: &[u8]) -> bool {
+    matches!(opened(bytes), Err(DecodeError::NewerFormat { .. }))
+}
+
 /// SHA-256 of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BodyDigest([u8; 32]);

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fenix_core::id::SessionId;
 use fenix_core::record::Record;
@@ -25,8 +26,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::bodies::Bodies;
 use crate::codec::{EncodeError, encode_within};
-use crate::database::{Batch, Database};
+use crate::database::{Batch, Database, SyncFile};
 use crate::dir::{DataDir, create_dir, sync_dir, write_file};
+use crate::index::Counts;
 use crate::keep::{Kept, fold, kept};
 use crate::mark::Mark;
 use crate::opening::{Contents, OpenError, ReadingError, read_all};
@@ -56,7 +58,7 @@ pub enum CompactError {
     Open(#[from] OpenError),
     /// A session is hurt.
     #[error(
-        "session {session} is hurt from record {seq} on ({why}); `fenix store check` says more, and a backup mends it"
+        "session {session} is hurt from record {seq} on ({why}); a server that is started parks it, and then this works"
     )]
     Hurt {
         /// Which.
@@ -135,7 +137,7 @@ pub(crate) fn compact_until(
 ) -> Result<Compacted, CompactError> {
     let dir = DataDir::take(path)?;
     let bodies = Bodies::new(dir.bodies());
-    let records = whole(&dir, &dir.sled(), &bodies)?;
+    let records = all(&dir)?;
     let state = fold(&records)?;
     let Kept { records: kept, sessions } = kept(&records, &state, retention, now);
     if fold(&kept)? != state {
@@ -178,25 +180,34 @@ pub(crate) fn compact_until(
     Ok(done)
 }
 
-/// All records of a database; none may be bad or missing.
-fn whole(dir: &DataDir, sled: &Path, bodies: &Bodies) -> Result<Vec<Record>, CompactError> {
-    let broken = |why: String| OpenError::Database { path: sled.to_owned(), why };
-    let database = Database::open(sled, Settings::default().cache_bytes, Box::new(File::sync_all))
-        .map_err(|fault| broken(fault.to_string()))?;
-    let Contents { records, last_seq, damage } =
-        read_all(&database, bodies).map_err(|error| match error {
-            ReadingError::Open(error) => error,
-            ReadingError::Fault(fault) => broken(fault.to_string()),
-        })?;
+/// All records that count, from a database that is mended first if it must be.
+fn all(dir: &DataDir) -> Result<Vec<Record>, CompactError> {
     let mark = dir.acknowledged();
     let acknowledged = Mark::open(&mark).map_err(failed("open", &mark))?.last();
-    if last_seq < acknowledged {
-        return Err(OpenError::TailLost { found: last_seq, acknowledged, mark }.into());
-    }
-    match damage.into_iter().next() {
-        None => Ok(records),
+    let sync: SyncFile = Arc::new(File::sync_all);
+    let found = dir.place(acknowledged, Settings::default().cache_bytes).open(&sync)?;
+    whole_records(found.contents)
+}
+
+fn whole_records(contents: Contents) -> Result<Vec<Record>, CompactError> {
+    match contents.damage.into_iter().next() {
+        None => Ok(contents.records),
         Some(hurt) => Err(CompactError::Hurt { session: hurt.session, seq: hurt.seq, why: hurt.why }),
     }
+}
+
+/// All records of a database that a compaction made; none may be bad or missing.
+fn whole(dir: &DataDir, sled: &Path, bodies: &Bodies) -> Result<Vec<Record>, CompactError> {
+    let broken = |why: String| OpenError::Database { path: sled.to_owned(), why };
+    let mark = dir.acknowledged();
+    let acknowledged = Mark::open(&mark).map_err(failed("open", &mark))?.last();
+    let database = Database::open(sled, Settings::default().cache_bytes, Arc::new(File::sync_all))
+        .map_err(|fault| broken(fault.to_string()))?;
+    let read = read_all(&database, bodies, acknowledged, &mark);
+    whole_records(read.map_err(|error| match error {
+        ReadingError::Open(error) => error,
+        ReadingError::Fault(fault) => broken(fault.to_string()),
+    })?)
 }
 
 /// Writes all records of a session into a file, a line of JSON each, unless that was done before.
@@ -228,13 +239,14 @@ fn write(dir: &DataDir, bodies: &Bodies, kept: &[Record], last: Step) -> Result<
     let path = dir.new_sled();
     create_dir(&path).map_err(failed("create", &path))?;
     let unwritable = |fault: crate::database::Fault| failed("write", &path)(fault.into());
-    let database = Database::open(&path, Settings::default().cache_bytes, Box::new(File::sync_all))
+    let database = Database::open(&path, Settings::default().cache_bytes, Arc::new(File::sync_all))
         .map_err(unwritable)?;
+    let mut counts = Counts::default();
     for (at, records) in kept.chunks(BATCH).enumerate() {
         if last == Step::HalfWritten && (at + 1) * BATCH >= kept.len() / 2 {
             return Ok(false);
         }
-        store_records(&database, bodies, records).map_err(failed("write", &path))?;
+        store_records(&database, bodies, records, &mut counts).map_err(failed("write", &path))?;
     }
     let mut batch = Batch::default();
     for (first, last) in gaps(kept) {

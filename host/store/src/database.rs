@@ -10,8 +10,9 @@
 //! * Values stay below 4 KiB, so that no page of sled's grows to the size from which on it goes to a file that is
 //!   never synced. Compression is off, the cache fixed.
 //!
-//! Records lie under their number; other ranges of keys hold the index by session ([`crate::index`]), and the numbers
-//! that were left out on purpose.
+//! Records lie under their number; other ranges of keys hold the index by session ([`crate::index`]), the numbers
+//! that are known to be missing, records that do not count ([`Void`]), and a second copy of what each session began
+//! with.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,14 +21,16 @@ use std::io::{self, BufReader};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fenix_core::id::SessionId;
-use fenix_core::record::Record;
+use fenix_core::record::{Body, Record};
 
+use crate::codec::{is_newer_frame, seq_of_frame};
 use crate::dir::{create_dir, sync_dir};
-use crate::index::{self, Run};
+use crate::index::{self, Counts};
 use crate::scribe::Scribe;
 
 /// How long to wait until sled's threads have let an earlier handle of this process go. Another process cannot have
@@ -42,11 +45,39 @@ const READ_BYTES: usize = 1 << 20;
 
 const RECORD: u8 = b'r';
 
-/// Numbers that were left out on purpose: the first of them, and as its value the last.
+/// Numbers that are known to be missing: the first of them, and as its value the last.
 const GAP: u8 = b'g';
 
+/// Records that do not count: session and first number; and as its value the last, and why.
+const VOID: u8 = b'd';
+
+/// The first record of a session once more, under its id.
+const OPENING: u8 = b'o';
+
+/// What could not be read, out of the way, by the number that it had.
+const ASIDE: u8 = b'x';
+
+/// Longest reason that is kept with records that do not count, so that no value outgrows its page.
+const MAX_WHY: usize = 1000;
+
 /// What syncs the database file: `File::sync_all`, unless a test wants it to fail.
-pub(crate) type SyncFile = Box<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
+pub(crate) type SyncFile = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
+
+/// Records of a session that do not count, since one of them was lost; its end counts wherever it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Void {
+    pub(crate) session: SessionId,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) why: String,
+}
+
+impl Void {
+    /// True if that record does not count.
+    pub(crate) fn covers(&self, session: &SessionId, seq: u64) -> bool {
+        (self.first..=self.last).contains(&seq) && self.session == *session
+    }
+}
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -104,19 +135,45 @@ pub(crate) struct Database {
 pub(crate) struct Batch(sled::Batch);
 
 impl Batch {
-    /// Adds a record's frame under its number.
-    pub(crate) fn record(&mut self, seq: u64, frame: Vec<u8>) {
-        self.0.insert(record_key(seq), frame);
+    /// Adds a record with its frame.
+    pub(crate) fn record(&mut self, record: &Record, frame: Vec<u8>) {
+        if let (Some(session), Body::Opened { .. }) = (&record.session, &record.body) {
+            self.0.insert(opening_key(session), frame.clone());
+        }
+        self.0.insert(record_key(record.seq), frame);
     }
 
-    /// Notes that the numbers from `first` to `last` are left out on purpose.
+    /// Adds an entry as it was found elsewhere.
+    pub(crate) fn entry(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.insert(key, value);
+    }
+
+    /// Puts what stands under a record's number out of the way, for whoever looks into it.
+    pub(crate) fn set_aside(&mut self, seq: u64, frame: &[u8]) {
+        self.0.remove(record_key(seq));
+        self.0.insert([&[ASIDE][..], &seq.to_be_bytes()].concat(), frame);
+    }
+
+    /// Notes that those records do not count.
+    pub(crate) fn void(&mut self, void: &Void) {
+        let mut why = void.why.clone();
+        why.truncate(why.floor_char_boundary(MAX_WHY));
+        let key = [&[VOID][..], &index::key(Some(&void.session), void.first)].concat();
+        self.0.insert(key, [&void.last.to_be_bytes()[..], why.as_bytes()].concat());
+    }
+
+    /// Notes that the numbers from `first` to `last` are missing, which then is right.
     pub(crate) fn gap(&mut self, first: u64, last: u64) {
         self.0.insert([&[GAP][..], &first.to_be_bytes()].concat(), last.to_be_bytes().to_vec());
     }
 
-    /// Adds records, in the order of their numbers, to the streams of their sessions.
-    pub(crate) fn index<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) {
-        for (key, value) in index::entries(records.into_iter().map(|r| (r.seq, r.session.as_ref()))) {
+    /// Adds numbers of records, in their order, to the streams of their sessions, which have as many as `counts` says.
+    pub(crate) fn index<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = (u64, Option<&'a SessionId>)>,
+        counts: &mut Counts,
+    ) {
+        for (key, value) in index::entries(records, counts) {
             self.0.insert(key, value);
         }
     }
@@ -206,26 +263,55 @@ impl Database {
         })
     }
 
-    /// The numbers that were left out on purpose: the last of each gap, by its first.
+    /// The numbers that are known to be missing, in runs: the last of each by its first. No two runs touch.
     pub(crate) fn gaps(&self) -> Result<BTreeMap<u64, u64>, Fault> {
-        let mut gaps = BTreeMap::new();
+        let mut gaps = Vec::new();
         self.contain(|db| {
             for entry in db.scan_prefix([GAP]) {
                 let (key, value) = entry?;
                 let last = value.as_ref().try_into().map(u64::from_be_bytes);
-                gaps.insert(seq_of(&key), last.unwrap_or(0));
+                gaps.push((seq_of(&key), last.unwrap_or(0)));
             }
             Ok(())
         })?;
-        Ok(gaps)
+        Ok(joined(gaps))
     }
 
-    /// The first numbers of a stream from that one on; at most `limit`.
+    /// The records that do not count.
+    pub(crate) fn voids(&self) -> Result<Vec<Void>, Fault> {
+        let mut voids = Vec::new();
+        self.contain(|db| {
+            for entry in db.scan_prefix([VOID]) {
+                let (key, value) = entry?;
+                if let (Some(session), Some((last, why))) =
+                    (index::session_of(&key[1..]), value.split_first_chunk())
+                {
+                    let (last, why) = (u64::from_be_bytes(*last), String::from_utf8_lossy(why).into_owned());
+                    voids.push(Void { session, first: seq_of(&key), last, why });
+                }
+            }
+            Ok(())
+        })?;
+        Ok(voids)
+    }
+
+    /// Shows the second copies of what sessions began with.
+    pub(crate) fn openings(&self, mut show: impl FnMut(&[u8])) -> Result<(), Fault> {
+        self.contain(|db| {
+            for frame in db.scan_prefix([OPENING]).values() {
+                show(&frame?);
+            }
+            Ok(())
+        })
+    }
+
+    /// The first numbers of a stream from that one on which `counts` says that they count; at most `limit`.
     pub(crate) fn stream(
         &self,
         session: Option<&SessionId>,
         from_seq: u64,
         limit: usize,
+        counts: impl Fn(u64) -> bool,
     ) -> Result<Vec<u64>, Fault> {
         let [zero, from, end] = [0, from_seq, u64::MAX].map(|seq| index::key(session, seq));
         let mut numbers = Vec::new();
@@ -234,7 +320,7 @@ impl Database {
             let start = db.range(zero..=from.clone()).keys().next_back().transpose()?;
             for entry in db.range(start.map_or(from, |key| key.to_vec())..=end) {
                 let (_, value) = entry?;
-                let known = index::runs(&value).flat_map(|run| run.from(from_seq));
+                let known = index::runs(&value).flat_map(|run| run.from(from_seq)).filter(|seq| counts(*seq));
                 numbers.extend(known.take(limit - numbers.len()));
                 if numbers.len() == limit {
                     break;
@@ -245,29 +331,27 @@ impl Database {
         Ok(numbers)
     }
 
-    /// Shows the whole index, the installation's stream first: runs of numbers, and the session whose they are,
-    /// until told to stop.
-    pub(crate) fn index(
-        &self,
-        mut show: impl FnMut(Run, Option<&SessionId>) -> ControlFlow<()>,
-    ) -> Result<(), Fault> {
+    /// Shows the whole index, the installation's stream first: whose an entry is, and its value. The entries of a
+    /// stream are in order.
+    pub(crate) fn index(&self, mut show: impl FnMut(Option<&SessionId>, &[u8])) -> Result<(), Fault> {
         self.contain(|db| {
             for prefix in index::PREFIXES {
                 for entry in db.scan_prefix([prefix]) {
                     let (key, value) = entry?;
-                    let session = index::session_of(&key);
-                    if index::runs(&value).try_for_each(|run| show(run, session.as_ref())).is_break() {
-                        return Ok(());
-                    }
+                    show(index::session_of(&key).as_ref(), &value);
                 }
             }
             Ok(())
         })
     }
 
-    /// Makes the index again from all records.
-    pub(crate) fn reindex(&self, records: &[Record]) -> Result<(), Fault> {
-        let mut batch = Batch::default();
+    /// Makes the index again from the numbers of all records, and adds it to a batch. Returns how many records each
+    /// stream has.
+    pub(crate) fn reindex(
+        &self,
+        records: &[(u64, Option<&SessionId>)],
+        batch: &mut Batch,
+    ) -> Result<Counts, Fault> {
         self.contain(|db| {
             for prefix in index::PREFIXES {
                 for key in db.scan_prefix([prefix]).keys() {
@@ -276,8 +360,9 @@ impl Database {
             }
             Ok(())
         })?;
-        batch.index(records);
-        self.write(batch)
+        let mut counts = Counts::default();
+        batch.index(records.iter().copied(), &mut counts);
+        Ok(counts)
     }
 
     fn contain<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Fault> {
@@ -333,7 +418,7 @@ fn make(dir: &Path) -> io::Result<()> {
         fs::remove_dir_all(&beside)?;
     }
     create_dir(&beside)?;
-    drop(Database::open(&beside, 1 << 20, Box::new(File::sync_all))?);
+    drop(Database::open(&beside, 1 << 20, Arc::new(File::sync_all))?);
     fs::rename(&beside, dir)?;
     sync_dir(dir.parent().unwrap_or(Path::new(".")))
 }
@@ -394,10 +479,69 @@ fn is_locked(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
-fn record_key(seq: u64) -> Vec<u8> {
+/// The key of a record.
+pub(crate) fn record_key(seq: u64) -> Vec<u8> {
     [&[RECORD][..], &seq.to_be_bytes()].concat()
+}
+
+/// The number of the record that has this key.
+pub(crate) fn record_of(key: &[u8]) -> Option<u64> {
+    let (prefix, seq) = key.split_first()?;
+    (*prefix == RECORD).then_some(u64::from_be_bytes(seq.try_into().ok()?))
+}
+
+/// True if a key and a value fit to each other, and are of something that is kept here.
+pub(crate) fn is_entry(key: &[u8], value: &[u8]) -> bool {
+    let Some((prefix, rest)) = key.split_first() else { return false };
+    match *prefix {
+        RECORD => match seq_of_frame(value) {
+            Some(seq) => rest == seq.to_be_bytes(),
+            None => rest.len() == 8 && is_newer_frame(value),
+        },
+        GAP => rest.len() == 8 && value.len() == 8,
+        VOID => index::session_of(rest).is_some() && value.len() >= 8,
+        OPENING => seq_of_frame(value).is_some() || is_newer_frame(value),
+        ASIDE => rest.len() == 8,
+        _ => index::is_entry(key, value),
+    }
+}
+
+fn opening_key(session: &SessionId) -> Vec<u8> {
+    [&[OPENING], session.as_str().as_bytes()].concat()
 }
 
 fn seq_of(key: &[u8]) -> u64 {
     key.last_chunk().map_or(0, |seq| u64::from_be_bytes(*seq))
+}
+
+/// Runs of numbers, from and to, as few runs as possible.
+pub(crate) fn joined(mut runs: Vec<(u64, u64)>) -> BTreeMap<u64, u64> {
+    runs.sort();
+    let mut few: BTreeMap<u64, u64> = BTreeMap::new();
+    for (first, last) in runs {
+        match few.last_entry() {
+            Some(mut before) if before.get().saturating_add(1) >= first => {
+                let longer = last.max(*before.get());
+                before.insert(longer);
+            }
+            Some(_) | None => drop(few.insert(first, last)),
+        }
+    }
+    few
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_touch_are_one() {
+        let check = |runs: &[(u64, u64)], wanted: &[(u64, u64)]| {
+            assert_eq!(joined(runs.to_vec()).into_iter().collect::<Vec<_>>(), wanted);
+        };
+        check(&[], &[]);
+        check(&[(8, 9), (3, 4)], &[(3, 4), (8, 9)]);
+        check(&[(3, 4), (5, 5), (6, 9)], &[(3, 9)]);
+        check(&[(3, 9), (4, 5), (9, 12)], &[(3, 12)]);
+    }
 }

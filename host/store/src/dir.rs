@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::bodies::Bodies;
+use crate::mark::Mark;
+use crate::mend::Place;
 use crate::opening::OpenError;
 
 /// The version of the directory's layout that this build makes, and the newest that it opens.
@@ -34,18 +37,33 @@ impl DataDir {
         create_dir(path).map_err(io_error("create the data directory", path))?;
         let is_ours = path.join("FORMAT").exists();
         if !is_ours && !is_bare(path).map_err(io_error("read the data directory", path))? {
-            return Err(OpenError::NotOurs { path: path.to_owned() });
+            return Err(not_ours(path));
+        }
+        if is_ours {
+            check_marker(path)?;
         }
         let lock = lock(path)?;
         let dir = DataDir { path: path.to_owned(), _lock: lock };
-        if is_ours {
-            check_marker(path)?
-        } else {
-            dir.write_marker()?
+        if !is_ours {
+            dir.write_marker()?;
         }
         dir.undo_swap().map_err(io_error("put back", &dir.sled()))?;
-        create_dir(&dir.bodies()).map_err(io_error("create", &dir.bodies()))?;
+        check_database(path)?;
         Ok(dir)
+    }
+
+    /// Where the database and all that belongs to it are.
+    pub(crate) fn place(&self, acknowledged: u64, cache_bytes: u64) -> Place {
+        Place {
+            sled: self.sled(),
+            new_sled: self.new_sled(),
+            old_sled: self.old_sled(),
+            hurt_sled: self.path.join("sled.hurt"),
+            bodies: Bodies::new(self.bodies()),
+            mark: self.acknowledged(),
+            acknowledged,
+            cache_bytes,
+        }
     }
 
     /// Where large bodies are.
@@ -144,9 +162,8 @@ impl Held {
     /// # Errors
     /// It is in use, is no data directory, or cannot be read.
     pub(crate) fn take(path: &Path) -> Result<Held, OpenError> {
-        let not_ours = || OpenError::NotOurs { path: path.to_owned() };
         if !path.join("FORMAT").exists() {
-            return Err(not_ours());
+            return Err(not_ours(path));
         }
         check_marker(path)?;
         let lock = path.join("lock");
@@ -172,8 +189,42 @@ fn check_marker(dir: &Path) -> Result<(), OpenError> {
     match layout {
         Some(LAYOUT) => Ok(()),
         Some(found) if found > LAYOUT => Err(OpenError::NewerLayout { path: dir.to_owned(), found }),
-        Some(_) | None => Err(OpenError::NotOurs { path: dir.to_owned() }),
+        Some(_) | None => Err(not_ours(dir)),
     }
+}
+
+/// Refuses a directory in which a journal was and is no more: it must not look like a new one.
+pub(crate) fn check_database(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join("sled/db");
+    if path.exists() {
+        return Ok(());
+    }
+    let inside = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mark = dir.join("acknowledged");
+    let known = Mark::look(&mark).unwrap_or(0) > 0;
+    // The reserve is made last: where there is one, there was a database.
+    let reserve = Some(dir.join("reserve")).filter(|path| path.exists());
+    let is_marked = mark.exists();
+    let mut traces: Vec<PathBuf> = known.then_some(mark).into_iter().chain(reserve).collect();
+    // A database that is being made lies there until it is whole.
+    let is_new = |path: &PathBuf| path.ends_with("sled.new");
+    for folder in inside(dir).filter(|path| path.is_dir() && !is_new(path)) {
+        // sled writes its settings before it makes its file, and after the mark was made.
+        let is_trace = |path: &PathBuf| path.is_file() && !(is_marked && path.ends_with("sled/conf"));
+        traces.extend(inside(&folder).filter(is_trace));
+    }
+    match traces.into_iter().next() {
+        None => Ok(()),
+        Some(trace) => Err(OpenError::NoDatabase { path, trace }),
+    }
+}
+
+/// What is told of a directory without a marker: a journal may be in it all the same.
+fn not_ours(path: &Path) -> OpenError {
+    if path.join("sled").is_dir() || path.join("acknowledged").is_file() {
+        return OpenError::Marker { marker: path.join("FORMAT") };
+    }
+    OpenError::NotOurs { path: path.to_owned() }
 }
 
 /// Makes a closure that names what was being done to which path when the disk said no.

@@ -1,11 +1,12 @@
 //! Which records are of which session: the numbers of each stream, kept in the database beside the records.
 //!
 //! An entry holds the numbers that one append gave to one stream, as runs of consecutive numbers, under the stream
-//! and the first of them. So an append costs one entry for each session that it concerns, however many records it
-//! has. The index follows from the records; it is also the second witness of whose a record is, should the record
-//! itself be damaged.
+//! and the first of them, and behind them how many records the stream had before. So an append costs one entry for
+//! each session that it concerns, however many records it has. The index follows from the records; it is also the
+//! second witness of whose a record is, should the record itself be damaged, and each entry is a witness of how many
+//! records of its stream stand before it, should their entries be lost too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fenix_core::id::SessionId;
 
@@ -37,9 +38,22 @@ impl Run {
     }
 }
 
-/// The entries, key and value, for records in the order of their numbers.
+/// How many records each stream has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts(HashMap<Option<SessionId>, u64>);
+
+impl Counts {
+    /// Counts a record; returns how many its stream had before.
+    pub(crate) fn add(&mut self, session: Option<&SessionId>, records: u64) -> u64 {
+        let count = self.0.entry(session.cloned()).or_default();
+        std::mem::replace(count, *count + records)
+    }
+}
+
+/// The entries, key and value, for records in the order of their numbers, which follow those that are counted.
 pub(crate) fn entries<'a>(
     records: impl IntoIterator<Item = (u64, Option<&'a SessionId>)>,
+    counts: &mut Counts,
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut streams: BTreeMap<Option<&SessionId>, Vec<Run>> = BTreeMap::new();
     for (seq, session) in records {
@@ -49,9 +63,14 @@ pub(crate) fn entries<'a>(
             Some(_) | None => runs.push(Run { first: seq, len: 1 }),
         }
     }
-    let chunks =
-        streams.iter().flat_map(|(session, runs)| runs.chunks(MAX_RUNS).map(|runs| (*session, runs)));
-    chunks.map(|(session, runs)| (key(session, runs[0].first), value(runs))).collect()
+    let mut entries = Vec::new();
+    for (session, runs) in streams {
+        for runs in runs.chunks(MAX_RUNS) {
+            let before = counts.add(session, runs.iter().map(|run| u64::from(run.len)).sum());
+            entries.push((key(session, runs[0].first), value(runs, before)));
+        }
+    }
+    entries
 }
 
 /// The key of an entry that begins with that number. The session's id stands behind its length, so that no id's
@@ -74,6 +93,22 @@ pub(crate) fn session_of(key: &[u8]) -> Option<SessionId> {
     (key[0] == OF_SESSION).then(|| std::str::from_utf8(id).ok().map(SessionId::from))?
 }
 
+/// The first number in an entry, by its key; `None` if that is no key of an entry.
+pub(crate) fn first_of(key: &[u8]) -> Option<u64> {
+    let (head, first) = key.split_last_chunk()?;
+    let is_key = match head {
+        [OF_INSTALLATION] => true,
+        [OF_SESSION, len, id @ ..] => id.len() == usize::from(*len),
+        _ => false,
+    };
+    is_key.then_some(u64::from_be_bytes(*first))
+}
+
+/// True if a key and a value are an entry.
+pub(crate) fn is_entry(key: &[u8], value: &[u8]) -> bool {
+    first_of(key).is_some_and(|first| runs(value).next().is_some_and(|run| run.first == first))
+}
+
 /// The numbers in an entry's value.
 pub(crate) fn runs(value: &[u8]) -> impl Iterator<Item = Run> {
     let parse = |bytes: &[u8]| {
@@ -83,8 +118,15 @@ pub(crate) fn runs(value: &[u8]) -> impl Iterator<Item = Run> {
     value.chunks(RUN).map_while(parse)
 }
 
-fn value(runs: &[Run]) -> Vec<u8> {
-    runs.iter().flat_map(|run| [&run.first.to_be_bytes()[..], &run.len.to_be_bytes()].concat()).collect()
+/// How many records the stream has before an entry, by the entry's value; `None` if an older Fenix wrote it.
+pub(crate) fn before(value: &[u8]) -> Option<u64> {
+    value.chunks(RUN).next_back()?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// What stands behind the runs is passed over by an older Fenix.
+fn value(runs: &[Run], before: u64) -> Vec<u8> {
+    let runs = runs.iter().flat_map(|run| [&run.first.to_be_bytes()[..], &run.len.to_be_bytes()].concat());
+    runs.chain(before.to_be_bytes()).collect()
 }
 
 #[cfg(test)]
@@ -99,7 +141,7 @@ mod tests {
             let owner = session_of(&key).map(|id| id.to_string()).unwrap_or_default();
             (owner, runs(&value).flat_map(|run| run.from(0)).collect())
         };
-        entries(records).into_iter().map(read).collect()
+        entries(records, &mut Counts::default()).into_iter().map(read).collect()
     }
 
     #[test]
@@ -120,6 +162,21 @@ mod tests {
         let all = numbers(&turns);
         assert_eq!(all.iter().map(|(_, seqs)| seqs.len()).collect::<Vec<_>>(), [MAX_RUNS, 1, MAX_RUNS, 1]);
         assert_eq!(all[1], ("a".to_owned(), vec![2 * MAX_RUNS as u64 + 1]));
+    }
+
+    #[test]
+    fn an_entry_tells_how_many_records_its_stream_had_before() {
+        let (a, b) = (SessionId::from("a"), SessionId::from("b"));
+        let mut counts = Counts::default();
+        let mut check = |records: &[(u64, Option<&SessionId>)], wanted: &[u64]| {
+            let told = entries(records.iter().copied(), &mut counts);
+            let told: Vec<_> = told.iter().map(|(_, value)| before(value).unwrap()).collect();
+            assert_eq!(told, wanted);
+        };
+        check(&[(1, Some(&a)), (2, Some(&b)), (3, Some(&a)), (4, None)], &[0, 0, 0]);
+        check(&[(5, Some(&a)), (6, None), (7, None)], &[1, 2]);
+        check(&[(8, None)], &[3]);
+        assert_eq!(before(&[0; RUN]), None, "an older Fenix did not write it");
     }
 
     #[test]

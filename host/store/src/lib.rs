@@ -18,6 +18,7 @@
 //! | `archive/` | the sessions that a compaction left out | `compact` |
 //! | `sled.new/`, `sled.old/` | a compaction under way, or one that was cut off | `compact` |
 //! | `sled/` | the database: frames by number, and an index by session | `database` |
+//! | `sled.hurt*` | databases that were damaged and made again; nobody reads them | `mend` |
 
 pub mod archive;
 pub mod codec;
@@ -33,7 +34,10 @@ mod database;
 mod dir;
 mod index;
 mod keep;
+mod log;
+mod loss;
 mod mark;
+mod mend;
 mod opening;
 mod reader;
 mod reserve;
@@ -45,8 +49,9 @@ pub use batch::MAX_BATCH;
 pub use check::{Checked, check};
 pub use compact::{CompactError, Compacted, compact};
 pub use dir::{LAYOUT, Standing, standing};
+pub use log::Hole;
 pub use mem::{Failure, MemJournal};
-pub use opening::{Damaged, OpenError, Opened};
+pub use opening::{Damaged, Mended, OpenError, Opened};
 pub use reader::{MAX_PAGE, ReadError, Reader};
 pub use reserve::{Reserve, is_full};
 pub use restore::{RestoreError, restore};

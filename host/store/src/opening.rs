@@ -1,22 +1,26 @@
 //! What is found when the journal is opened, and what of it can be used.
 //!
-//! Everything is read and checked. A record that cannot be read damages its session: that session's records from
-//! there on are withheld, so that what is handed out is a state in which the session once was, and the engine parks
-//! it. Whatever would falsify more than one session is an error instead: a bad record of the installation, a missing
-//! number, an end before what was acknowledged.
+//! Everything is read and checked. A record that is missing or cannot be read damages its session ([`crate::loss`]
+//! tells whose it is): that session's records from there on do not count, so that what is handed out is a state in
+//! which the session once was, and the engine parks it. That is noted in the database, so that what the session does
+//! from then on counts again. Whatever would falsify more than one session is an error instead: a record of the
+//! installation, one of which it is not certain whose it is, an end before what was acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fenix_core::id::SessionId;
-use fenix_core::record::Record;
+use fenix_core::record::{Body, Record};
 
 use crate::bodies::Bodies;
 use crate::codec::{DecodeError, FORMAT, decode_with};
-use crate::database::{Database, Fault};
+use crate::database::{Batch, Database, Fault, Void};
 use crate::dir::LAYOUT;
+use crate::index::{self, Counts};
+use crate::log::Hole;
+use crate::loss::{Lost, MAX_LOST, owners};
 use crate::reserve::Reserve;
 
 /// What the journal holds.
@@ -27,13 +31,15 @@ pub struct Opened {
     pub records: Vec<Record>,
     /// The number of the last record, usable or not: the next one follows it.
     pub last_seq: u64,
-    /// The sessions that lost records, one entry each, by id.
+    /// The sessions that lost records and were not parked since, one entry each, by id.
     pub damage: Vec<Damaged>,
+    /// What was mended in the database before it could be opened.
+    pub mended: Option<Mended>,
     /// Whether there is space for more than closings.
     pub reserve: Reserve,
 }
 
-/// A session that cannot be read to its end.
+/// A session that lost records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
     /// Which.
@@ -42,6 +48,15 @@ pub struct Damaged {
     pub seq: u64,
     /// What is bad about it.
     pub why: String,
+}
+
+/// A database that was damaged, and made again from what could be read in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mended {
+    /// What could not be read; none if it was sled that could not.
+    pub holes: Vec<Hole>,
+    /// Where the damaged one is kept.
+    pub kept: PathBuf,
 }
 
 /// Why a data directory cannot be opened. Each says what to do.
@@ -74,6 +89,37 @@ pub enum OpenError {
     NotOurs {
         /// The directory.
         path: PathBuf,
+    },
+    /// Its marker is missing or damaged.
+    #[error(
+        "{marker} is missing or damaged, and a journal is there; restore the data directory from a backup, or write \
+         the line `fenix journal {LAYOUT}` into that file if it was made by this version of Fenix or an earlier one"
+    )]
+    Marker {
+        /// The file.
+        marker: PathBuf,
+    },
+    /// There was a journal, and its database is gone.
+    #[error(
+        "the database {path} is missing, and the data directory was in use before ({trace} is there); put it back, or \
+         restore the data directory from a backup"
+    )]
+    NoDatabase {
+        /// The file that is missing.
+        path: PathBuf,
+        /// What tells that it was there.
+        trace: PathBuf,
+    },
+    /// The directory of large bodies is gone.
+    #[error(
+        "record {seq} has its body in {path}, which is missing as a whole; put it back, or restore the data directory \
+         from a backup"
+    )]
+    NoBodies {
+        /// The directory.
+        path: PathBuf,
+        /// A record that needs it.
+        seq: u64,
     },
     /// A newer Fenix made it.
     #[error(
@@ -116,9 +162,23 @@ pub enum OpenError {
         /// What is bad about it.
         why: String,
     },
-    /// Records are missing in the middle.
+    /// What a session began with is bad, so that it can be neither shown nor closed.
     #[error(
-        "the records from {first} to {last} are missing; check the disk, then restore the data directory from a backup"
+        "record {seq}, with which session {session} began, cannot be used: {why}; check the disk, then restore the data \
+         directory from a backup"
+    )]
+    Beginning {
+        /// Which session.
+        session: SessionId,
+        /// The record's number.
+        seq: u64,
+        /// What is bad about it.
+        why: String,
+    },
+    /// Records are missing in the middle, and it is not certain whose they are.
+    #[error(
+        "the records from {first} to {last} are missing, and they concern more than one session or it is not certain \
+         whose they are; check the disk, then restore the data directory from a backup"
     )]
     Gap {
         /// The first that is missing.
@@ -142,10 +202,31 @@ pub enum OpenError {
 }
 
 /// What reading the whole database gave.
+#[derive(Default)]
 pub(crate) struct Contents {
+    /// The records that count.
     pub(crate) records: Vec<Record>,
+    /// The number of the last record, whether it counts or not.
     pub(crate) last_seq: u64,
+    /// The sessions that lost records and were not parked since.
     pub(crate) damage: Vec<Damaged>,
+    /// What is to be noted in the database before anything is added to it.
+    pub(crate) news: Option<News>,
+    /// The numbers in the database that are not to be shown.
+    pub(crate) hidden: BTreeSet<u64>,
+    /// How many records each stream has.
+    pub(crate) counts: Counts,
+}
+
+/// What was found out about a database and does not stand in it.
+pub(crate) struct News {
+    voids: Vec<Void>,
+    /// Numbers that are missing or bad.
+    lost: Vec<u64>,
+    /// Records that are put back from their second copy.
+    restored: Vec<(Record, Vec<u8>)>,
+    /// All numbers that are there, and whose they are.
+    streams: Vec<(u64, Option<SessionId>)>,
 }
 
 /// Why reading ended.
@@ -166,99 +247,270 @@ impl From<OpenError> for ReadingError {
     }
 }
 
-/// Reads and checks everything, and mends the index if that is all that is wrong.
-pub(crate) fn read_all(database: &Database, bodies: &Bodies) -> Result<Contents, ReadingError> {
-    let mut records = Vec::new();
-    let mut bad = BTreeMap::new();
-    let mut last_seq = 0;
-    let mut stopped = None;
+/// Reads and checks everything, and mends the index if that is all that is wrong. `acknowledged` is the number up to
+/// which all were known to be stored, as the file `mark` says.
+pub(crate) fn read_all(
+    database: &Database,
+    bodies: &Bodies,
+    acknowledged: u64,
+    mark: &Path,
+) -> Result<Contents, ReadingError> {
     let gaps = database.gaps()?;
-    database.frames(0, |seq, frame| {
-        // What was left out on purpose is as good as there.
-        let before = gaps.get(&(last_seq + 1)).copied().unwrap_or(last_seq);
-        match take_frame(bodies, before, seq, frame) {
-            Ok(Ok(record)) => records.push(record),
-            Ok(Err(why)) => {
-                bad.insert(seq, why);
+    let Frames { mut records, bad, last_seq: found } = frames(database, bodies)?;
+    let last_seq = gaps.values().copied().fold(found.max(acknowledged), u64::max);
+    let mut lost = missing(&records, &bad, &gaps, last_seq)?;
+    lost.extend(bad.clone());
+    let restored = restored(database, bodies, &mut records, &mut lost)?;
+    let voids = database.voids()?;
+    let hurt = if lost.is_empty() {
+        Vec::new()
+    } else {
+        let owners = owners(database, &records, &lost)?;
+        let owners = owners.map_err(|seq| match bad.get(&seq) {
+            Some(why) => OpenError::Record { seq, why: why.clone() },
+            None if seq > found => OpenError::TailLost { found, acknowledged, mark: mark.to_owned() },
+            None => gap(seq, &lost),
+        })?;
+        let mut hurt: BTreeMap<SessionId, (u64, String)> = BTreeMap::new();
+        // What did not count before is no new loss.
+        let covered = |seq: u64, session: &SessionId| voids.iter().any(|void| void.covers(session, seq));
+        let known = owners.known.into_iter().filter(|(seq, session)| !covered(*seq, session));
+        let counted = owners.counted.into_iter().map(|(session, seq)| (seq, session));
+        for (seq, session) in known.chain(counted) {
+            let first = hurt.entry(session).or_insert((u64::MAX, String::new()));
+            if seq < first.0 {
+                *first = (seq, lost[&seq].clone());
             }
+        }
+        let void = |(session, (first, why))| Void { session, first, last: last_seq, why };
+        hurt.into_iter().map(void).collect()
+    };
+    let removed = removed(&records, voids.iter().chain(&hurt));
+    for void in hurt.iter().filter(|void| !removed.contains(&void.session)) {
+        // Its first record is what it began with.
+        let begun = |record: &Record| record.session.as_ref() == Some(&void.session);
+        if !records.iter().take_while(|record| record.seq < void.first).any(begun) {
+            let Void { session, first: seq, why, .. } = void.clone();
+            return Err(OpenError::Beginning { session, seq, why }.into());
+        }
+    }
+    let mut contents = Contents { records, last_seq, ..Contents::default() };
+    if lost.is_empty() && restored.is_empty() {
+        contents.counts = mend_index(database, &contents.records)?;
+    } else {
+        let streams = contents.records.iter().map(|record| (record.seq, record.session.clone())).collect();
+        let lost = lost.into_keys().collect();
+        contents.news = Some(News { voids: hurt.clone(), lost, restored, streams });
+    }
+    contents.damage = damage(&contents.records, &voids, &hurt, &removed);
+    withhold(&mut contents, &[voids, hurt].concat());
+    Ok(contents)
+}
+
+/// What stands in the database under the numbers of records.
+struct Frames {
+    records: Vec<Record>,
+    bad: Lost,
+    last_seq: u64,
+}
+
+fn frames(database: &Database, bodies: &Bodies) -> Result<Frames, ReadingError> {
+    let mut found = Frames { records: Vec::new(), bad: Lost::new(), last_seq: 0 };
+    let mut stopped = None;
+    database.frames(0, |seq, frame| {
+        found.last_seq = seq;
+        match take_frame(bodies, seq, frame) {
+            Ok(Ok(record)) => found.records.push(record),
+            Ok(Err(why)) => drop(found.bad.insert(seq, why)),
             Err(error) => {
                 stopped = Some(error);
                 return ControlFlow::Break(());
             }
         }
-        last_seq = seq;
         ControlFlow::Continue(())
     })?;
-    if let Some(error) = stopped {
-        return Err(error.into());
+    match stopped {
+        Some(error) => Err(error.into()),
+        None => Ok(found),
     }
-    let damage = attribute(database, bad)?;
-    if damage.is_empty() {
-        mend_index(database, &records)?;
-    }
-    records.retain(|record| {
-        let hurt = damage.iter().find(|damaged| record.session.as_ref() == Some(&damaged.session));
-        hurt.is_none_or(|damaged| record.seq < damaged.seq)
-    });
-    Ok(Contents { records, last_seq, damage })
 }
 
 /// One record, or what is bad about it, or why reading cannot go on.
-fn take_frame(
-    bodies: &Bodies,
-    last_seq: u64,
-    seq: u64,
-    frame: &[u8],
-) -> Result<Result<Record, String>, OpenError> {
-    if seq != last_seq + 1 {
-        return Err(OpenError::Gap { first: last_seq + 1, last: seq.saturating_sub(1) });
-    }
+fn take_frame(bodies: &Bodies, seq: u64, frame: &[u8]) -> Result<Result<Record, String>, OpenError> {
     match decode_with(frame, |digest, len| bodies.get(digest, len)) {
         Ok(record) if record.seq == seq => Ok(Ok(record)),
         Ok(record) => Ok(Err(format!("it says that it is record {}", record.seq))),
         Err(source) if source.is_newer() => Err(OpenError::NewerRecord { seq, source }),
+        Err(DecodeError::Apart { .. }) if !bodies.is_there() => {
+            Err(OpenError::NoBodies { path: bodies.dir().to_owned(), seq })
+        }
         Err(error) => Ok(Err(whole_message(&error))),
     }
 }
 
-/// Finds the sessions of bad records by the index: the records themselves cannot be asked.
-fn attribute(database: &Database, bad: BTreeMap<u64, String>) -> Result<Vec<Damaged>, ReadingError> {
-    if bad.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut owners = BTreeMap::new();
-    database.index(|run, session| {
-        if let Some(session) = session {
-            owners.extend(bad.range(run.from(0)).map(|(seq, _)| (*seq, session.clone())));
-        }
-        ControlFlow::Continue(())
-    })?;
-    let mut damage: BTreeMap<SessionId, Damaged> = BTreeMap::new();
-    for (seq, why) in bad {
-        let Some(session) = owners.remove(&seq) else {
-            return Err(OpenError::Record { seq, why }.into());
-        };
-        damage.entry(session.clone()).or_insert(Damaged { session, seq, why });
-    }
-    Ok(damage.into_values().collect())
-}
-
-/// The index follows from the records: if it says otherwise, it is made again.
-fn mend_index(database: &Database, records: &[Record]) -> Result<(), Fault> {
-    let mut indexed = 0;
-    let mut right = true;
-    database.index(|run, session| {
-        for seq in run.from(0) {
-            let record = records.binary_search_by_key(&seq, |record| record.seq).ok().map(|at| &records[at]);
-            right &= record.is_some_and(|record| record.session.as_ref() == session);
-            indexed += 1;
-            if !right {
-                return ControlFlow::Break(());
+/// The numbers up to the last one that are neither there nor known to be missing.
+fn missing(
+    records: &[Record],
+    bad: &Lost,
+    gaps: &BTreeMap<u64, u64>,
+    last_seq: u64,
+) -> Result<Lost, OpenError> {
+    let mut missing = Lost::new();
+    let mut next = 1;
+    let end = std::iter::once(last_seq.saturating_add(1));
+    for there in records.iter().map(|record| record.seq).chain(end) {
+        while next < there {
+            if let Some(last) = gaps.get(&next) {
+                next = last.saturating_add(1);
+            } else if missing.len() as u64 > MAX_LOST {
+                return Err(gap(next, &missing));
+            } else {
+                if !bad.contains_key(&next) {
+                    missing.insert(next, "it is missing".to_owned());
+                }
+                next += 1;
             }
         }
-        ControlFlow::Continue(())
+        next = there.saturating_add(1);
+    }
+    Ok(missing)
+}
+
+/// The run of lost records around that one.
+fn gap(seq: u64, lost: &Lost) -> OpenError {
+    let up = (seq..).take_while(|seq| lost.contains_key(seq)).last();
+    let down = (0..=seq).rev().take_while(|seq| lost.contains_key(seq)).last();
+    OpenError::Gap { first: down.unwrap_or(seq), last: up.unwrap_or(seq) }
+}
+
+/// Puts back what sessions began with, from its second copy, among the records.
+fn restored(
+    database: &Database,
+    bodies: &Bodies,
+    records: &mut Vec<Record>,
+    lost: &mut Lost,
+) -> Result<Vec<(Record, Vec<u8>)>, Fault> {
+    let mut restored = Vec::new();
+    if lost.is_empty() {
+        return Ok(restored);
+    }
+    database.openings(|frame| {
+        if let Ok(record) = decode_with(frame, |digest, len| bodies.get(digest, len))
+            && lost.remove(&record.seq).is_some()
+        {
+            restored.push((record, frame.to_vec()));
+        }
     })?;
-    if right && indexed == records.len() { Ok(()) } else { database.reindex(records) }
+    records.extend(restored.iter().map(|(record, _)| record.clone()));
+    records.sort_by_key(|record| record.seq);
+    Ok(restored)
+}
+
+/// The hurt sessions that are over, and need nothing any more.
+fn removed<'a>(records: &[Record], voids: impl Iterator<Item = &'a Void>) -> BTreeSet<SessionId> {
+    let hurt: BTreeSet<&SessionId> = voids.map(|void| &void.session).collect();
+    if hurt.is_empty() {
+        return BTreeSet::new();
+    }
+    let ends = records.iter().filter(|record| matches!(record.body, Body::Removed));
+    ends.filter_map(|record| record.session.clone()).filter(|session| hurt.contains(session)).collect()
+}
+
+/// Those that lost records now, and those that lost some before and wrote none since: nobody has parked them yet.
+fn damage(records: &[Record], known: &[Void], hurt: &[Void], removed: &BTreeSet<SessionId>) -> Vec<Damaged> {
+    let mut damage: BTreeMap<SessionId, Damaged> = BTreeMap::new();
+    let mut last: BTreeMap<&SessionId, u64> = BTreeMap::new();
+    for void in known.iter().filter(|void| !removed.contains(&void.session)) {
+        let end = last.entry(&void.session).or_default();
+        *end = void.last.max(*end);
+    }
+    if !last.is_empty() {
+        for record in records {
+            if let Some(session) = &record.session
+                && last.get(session).is_some_and(|last| record.seq > *last)
+            {
+                last.remove(session);
+            }
+        }
+    }
+    let waiting = known.iter().filter(|void| last.contains_key(&void.session));
+    for Void { session, first, why, .. } in waiting.chain(hurt) {
+        let told = Damaged { session: session.clone(), seq: *first, why: why.clone() };
+        damage.entry(session.clone()).or_insert(told);
+    }
+    damage.into_values().collect()
+}
+
+/// Takes away what does not count. That a session is over counts in any case.
+fn withhold(contents: &mut Contents, voids: &[Void]) {
+    if voids.is_empty() {
+        return;
+    }
+    let Contents { records, hidden, .. } = contents;
+    records.retain(|record| {
+        let void =
+            record.session.as_ref().is_some_and(|id| voids.iter().any(|void| void.covers(id, record.seq)));
+        let counts = !void || matches!(record.body, Body::Removed);
+        if !counts {
+            hidden.insert(record.seq);
+        }
+        counts
+    });
+}
+
+/// Notes in the database what was found out about it. On return that is durable, and the next reading finds nothing
+/// new. Returns how many records each stream has.
+pub(crate) fn note(database: &Database, news: &News) -> Result<Counts, Fault> {
+    let News { voids, lost, restored, streams } = news;
+    let mut batch = Batch::default();
+    for void in voids {
+        batch.void(void);
+    }
+    let known = database.gaps()?.into_iter().chain(lost.iter().map(|seq| (*seq, *seq)));
+    for (first, last) in crate::database::joined(known.collect()) {
+        batch.gap(first, last);
+    }
+    for seq in lost {
+        if let Some(frame) = database.frame(*seq)? {
+            batch.set_aside(*seq, &frame);
+        }
+    }
+    for (record, frame) in restored {
+        batch.record(record, frame.clone());
+    }
+    let streams: Vec<_> = streams.iter().map(|(seq, session)| (*seq, session.as_ref())).collect();
+    let counts = database.reindex(&streams, &mut batch)?;
+    database.write(batch)?;
+    Ok(counts)
+}
+
+/// The index follows from the records: if it says otherwise, it is made again. Returns how many records each stream
+/// has.
+fn mend_index(database: &Database, records: &[Record]) -> Result<Counts, Fault> {
+    let mut counts = Counts::default();
+    let mut indexed = 0;
+    let mut right = true;
+    database.index(|session, value| {
+        let mut here = 0;
+        for seq in index::runs(value).flat_map(|run| run.from(0)) {
+            let record = records.binary_search_by_key(&seq, |record| record.seq).ok().map(|at| &records[at]);
+            right &= record.is_some_and(|record| record.session.as_ref() == session);
+            here += 1;
+            if !right {
+                break;
+            }
+        }
+        indexed += here;
+        right &= index::before(value) == Some(counts.add(session, here));
+    })?;
+    if right && indexed == records.len() as u64 {
+        return Ok(counts);
+    }
+    let mut batch = Batch::default();
+    let streams: Vec<_> = records.iter().map(|record| (record.seq, record.session.as_ref())).collect();
+    let counts = database.reindex(&streams, &mut batch)?;
+    database.write(batch)?;
+    Ok(counts)
 }
 
 /// An error with its causes, in one line.

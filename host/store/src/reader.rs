@@ -8,7 +8,7 @@ use fenix_core::id::SessionId;
 use fenix_core::record::Record;
 
 use crate::codec::{DecodeError, decode_with};
-use crate::database::Fault;
+use crate::database::{Fault, joined};
 use crate::sled_journal::Shared;
 
 /// Most records that one call returns: at the usual few hundred bytes each well below a megabyte, so that a reader
@@ -45,7 +45,7 @@ impl From<Fault> for ReadError {
 }
 
 /// Reads the journal, from any thread. It shows only what is stored for good: a record whose append has not
-/// returned is not there yet. While a reader is kept, the data directory stays in use.
+/// returned is not there yet. Records that a hurt session lost are passed over. While a reader is kept, the data directory stays in use.
 #[derive(Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
@@ -77,18 +77,21 @@ impl Reader {
             if page.len() == limit || seq > last {
                 return ControlFlow::Break(());
             }
-            page.push((seq, frame.to_vec()));
+            if !self.shared.hidden.contains(&seq) {
+                page.push((seq, frame.to_vec()));
+            }
             ControlFlow::Continue(())
         })?;
         page.into_iter().map(|(seq, frame)| self.decode(seq, &frame)).collect()
     }
 
-    /// The numbers that were left out on purpose: the last of each gap, by its first.
+    /// The numbers of which there is no record that counts: the last of each gap, by its first.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn gaps(&self) -> Result<BTreeMap<u64, u64>, ReadError> {
-        Ok(self.shared.database.gaps()?)
+        let hidden = self.shared.hidden.iter().map(|seq| (*seq, *seq));
+        Ok(joined(self.shared.database.gaps()?.into_iter().chain(hidden).collect()))
     }
 
     /// A session's records from a number on, in order; at most `limit` and at most [`MAX_PAGE`]. A session that
@@ -121,7 +124,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Record>, ReadError> {
         let (limit, last) = (limit.min(MAX_PAGE), self.last_seq());
-        let numbers = self.shared.database.stream(session, from_seq, limit)?;
+        let hidden = &self.shared.hidden;
+        let numbers = self.shared.database.stream(session, from_seq, limit, |seq| !hidden.contains(&seq))?;
         let known = numbers.into_iter().take_while(|seq| *seq <= last);
         known.map(|seq| self.record(seq)).collect()
     }

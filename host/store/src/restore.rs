@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use fenix_core::record::Record;
 
@@ -14,6 +15,7 @@ use crate::archive::{self, ArchiveError, Entry, Sum};
 use crate::bodies::Bodies;
 use crate::database::{Batch, Database};
 use crate::dir::{DataDir, create_dir, is_bare, sync_dir, write_file};
+use crate::index::Counts;
 use crate::mark::Mark;
 use crate::opening::OpenError;
 use crate::sled_journal::{Settings, SledJournal, store_records};
@@ -110,14 +112,20 @@ fn put_in_place(beside: &Path, path: &Path) -> io::Result<()> {
 /// Writes everything, synced.
 fn write(input: impl Read, path: &Path) -> Result<Sum, RestoreError> {
     let dir = DataDir::take(path)?;
-    let database = Database::open(&dir.sled(), Settings::default().cache_bytes, Box::new(File::sync_all))
+    let database = Database::open(&dir.sled(), Settings::default().cache_bytes, Arc::new(File::sync_all))
         .map_err(|fault| io_error(path)(fault.into()))?;
+    create_dir(&dir.bodies()).map_err(io_error(&dir.bodies()))?;
     let bodies = Bodies::new(dir.bodies());
+    let mut counts = Counts::default();
     let mut waiting = Vec::new();
     let sum = archive::read(input, |entry| match entry {
         Entry::Record(record) => {
             waiting.push(*record);
-            if waiting.len() < BATCH { Ok(()) } else { store(&database, &bodies, &mut waiting, path) }
+            if waiting.len() < BATCH {
+                Ok(())
+            } else {
+                store(&database, &bodies, &mut waiting, &mut counts, path)
+            }
         }
         Entry::Gap(first, last) => {
             let mut batch = Batch::default();
@@ -126,7 +134,7 @@ fn write(input: impl Read, path: &Path) -> Result<Sum, RestoreError> {
         }
         Entry::File(name, bytes) => file(path, &name, &bytes),
     })?;
-    store(&database, &bodies, &mut waiting, path)?;
+    store(&database, &bodies, &mut waiting, &mut counts, path)?;
     let mark = dir.acknowledged();
     let noted = Mark::open(&mark).and_then(|mut noted| noted.set(sum.last_seq));
     noted.and_then(|()| File::open(&mark)?.sync_all()).map_err(io_error(&mark))?;
@@ -138,9 +146,10 @@ fn store(
     database: &Database,
     bodies: &Bodies,
     records: &mut Vec<Record>,
+    counts: &mut Counts,
     path: &Path,
 ) -> Result<(), RestoreError> {
-    store_records(database, bodies, records).map_err(io_error(path))?;
+    store_records(database, bodies, records, counts).map_err(io_error(path))?;
     records.clear();
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The journal in a data directory.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -13,9 +14,11 @@ use crate::batch;
 use crate::bodies::Bodies;
 use crate::codec::encode_within;
 use crate::database::{Batch, Database, SyncFile};
-use crate::dir::{DataDir, io_error};
+use crate::dir::{DataDir, create_dir, io_error};
+use crate::index::Counts;
 use crate::mark::Mark;
-use crate::opening::{OpenError, Opened, ReadingError, read_all};
+use crate::mend::Found;
+use crate::opening::{Contents, OpenError, Opened, note};
 use crate::reader::Reader;
 use crate::reserve::{Reserve, ReserveFile, is_full};
 
@@ -43,6 +46,7 @@ impl Default for Settings {
 /// The one writer of a data directory.
 pub struct SledJournal {
     shared: Arc<Shared>,
+    counts: Counts,
     mark: Mark,
     reserve: ReserveFile,
 }
@@ -51,6 +55,8 @@ pub struct SledJournal {
 pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) bodies: Bodies,
+    /// Numbers of records that do not count.
+    pub(crate) hidden: BTreeSet<u64>,
     acknowledged: AtomicU64,
     failure: OnceLock<String>,
     _dir: DataDir,
@@ -83,7 +89,7 @@ impl SledJournal {
     /// # Errors
     /// See [`OpenError`]; each says what to do.
     pub fn open_with(path: &Path, settings: &Settings) -> Result<(SledJournal, Opened), OpenError> {
-        Self::open_syncing_by(path, settings, Box::new(File::sync_all))
+        Self::open_syncing_by(path, settings, Arc::new(File::sync_all))
     }
 
     pub(crate) fn open_syncing_by(
@@ -93,30 +99,26 @@ impl SledJournal {
     ) -> Result<(SledJournal, Opened), OpenError> {
         let dir = DataDir::take(path)?;
         let mark = Mark::open(&dir.acknowledged()).map_err(io_error("open", &dir.acknowledged()))?;
-        let broken = |why: String| OpenError::Database { path: dir.sled(), why };
-        let database = Database::open(&dir.sled(), settings.cache_bytes, sync)
-            .map_err(|fault| broken(fault.to_string()))?;
-        let bodies = Bodies::new(dir.bodies());
-        let found = read_all(&database, &bodies).map_err(|error| match error {
-            ReadingError::Open(error) => error,
-            ReadingError::Fault(fault) => broken(fault.to_string()),
-        })?;
-        if found.last_seq < mark.last() {
-            let (found, acknowledged) = (found.last_seq, mark.last());
-            return Err(OpenError::TailLost { found, acknowledged, mark: dir.acknowledged() });
+        let place = dir.place(mark.last(), settings.cache_bytes);
+        let Found { database, mut contents, mended } = place.open(&sync)?;
+        create_dir(&dir.bodies()).map_err(io_error("create", &dir.bodies()))?;
+        if let Some(news) = contents.news.take() {
+            let unwritable = |fault: crate::database::Fault| io_error("write", &dir.sled())(fault.into());
+            contents.counts = note(&database, &news).map_err(unwritable)?;
         }
         let reserve = ReserveFile::new(dir.reserve(), settings.reserve_bytes);
         let held = reserve.hold().map_err(io_error("hold back space in", &dir.reserve()))?;
-        let opened =
-            Opened { records: found.records, last_seq: found.last_seq, damage: found.damage, reserve: held };
+        let Contents { records, last_seq, damage, hidden, counts, .. } = contents;
+        let opened = Opened { records, last_seq, damage, mended, reserve: held };
         let shared = Shared {
             database,
-            bodies,
-            acknowledged: AtomicU64::new(opened.last_seq),
+            bodies: place.bodies,
+            hidden,
+            acknowledged: AtomicU64::new(last_seq),
             failure: OnceLock::new(),
             _dir: dir,
         };
-        Ok((SledJournal { shared: Arc::new(shared), mark, reserve }, opened))
+        Ok((SledJournal { shared: Arc::new(shared), counts, mark, reserve }, opened))
     }
 
     /// A reader, to be cloned and sent to other threads.
@@ -141,7 +143,7 @@ impl SledJournal {
         batch::check(self.shared.acknowledged(), records)?;
         let Some(last) = records.last() else { return Ok(()) };
         let Shared { database, bodies, .. } = &*self.shared;
-        let stored = store_records(database, bodies, records);
+        let stored = store_records(database, bodies, records, &mut self.counts);
         stored.and_then(|()| self.mark.set(last.seq)).map_err(JournalError::Write)?;
         self.shared.acknowledged.store(last.seq, Ordering::Release);
         Ok(())
@@ -165,17 +167,23 @@ impl SledJournal {
     }
 }
 
-/// Writes records, in the order of their numbers, in one batch. On return they are durable.
-pub(crate) fn store_records(database: &Database, bodies: &Bodies, records: &[Record]) -> io::Result<()> {
+/// Writes records, in the order of their numbers, in one batch. On return they are durable. `counts` says how many
+/// records each stream has, and is right only as long as nothing fails.
+pub(crate) fn store_records(
+    database: &Database,
+    bodies: &Bodies,
+    records: &[Record],
+    counts: &mut Counts,
+) -> io::Result<()> {
     let mut batch = Batch::default();
     for record in records {
         let parts = encode_within(record, MAX_VALUE).map_err(io::Error::other)?;
         if let Some((digest, body)) = parts.apart {
             bodies.put(digest, &body)?;
         }
-        batch.record(record.seq, parts.frame);
+        batch.record(record, parts.frame);
     }
-    batch.index(records);
+    batch.index(records.iter().map(|record| (record.seq, record.session.as_ref())), counts);
     Ok(database.write(batch)?)
 }
 
@@ -214,7 +222,7 @@ mod tests {
             Some(kind) => Err(io::Error::from(kind)),
             None => file.sync_all(),
         };
-        SledJournal::open_syncing_by(path, &SMALL, Box::new(sync)).unwrap().0
+        SledJournal::open_syncing_by(path, &SMALL, Arc::new(sync)).unwrap().0
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn images() -> Vec<(u64, Image)> {
         watched.lock().unwrap().push(found);
         file.sync_all()
     };
-    let (mut journal, _) = SledJournal::open_syncing_by(&path, &SMALL, Box::new(sync)).unwrap();
+    let (mut journal, _) = SledJournal::open_syncing_by(&path, &SMALL, Arc::new(sync)).unwrap();
     let mut lasts = vec![0];
     for append in 0..APPENDS {
         let last = lasts[lasts.len() - 1];

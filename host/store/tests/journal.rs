@@ -1,13 +1,16 @@
 //! The journal on disk: what was stored is found again, and what is damaged is told.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use fenix_core::policy::Terms;
 use fenix_core::record::{Body, Record};
+use fenix_core::session::{Pin, Plan};
 use fenix_core::time::Time;
 use fenix_engine::ports::Journal;
-use fenix_store::{MAX_PAGE, OpenError, Opened, ReadError, Settings, SledJournal};
+use fenix_store::{MAX_PAGE, OpenError, Opened, Settings, SledJournal};
 
 const SMALL: Settings = Settings { cache_bytes: 1 << 20, reserve_bytes: 0 };
 
@@ -47,6 +50,24 @@ fn filled(last: u64) -> tempfile::TempDir {
 /// The database itself, to be damaged.
 fn raw(path: &Path) -> sled::Db {
     sled::Config::new().path(path.join("sled")).flush_every_ms(None).open().unwrap()
+}
+
+/// Makes the database again with other entries. What is only taken out of it can still be found in its file.
+fn rewrite(path: &Path, change: impl FnOnce(&mut Entries)) {
+    let old = raw(path);
+    let mut entries: Entries =
+        old.iter().map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap()).collect();
+    drop(old);
+    fs::remove_dir_all(path.join("sled")).unwrap();
+    change(&mut entries);
+    let new = raw(path);
+    entries.into_iter().for_each(|(key, value)| drop(new.insert(key, value).unwrap()));
+}
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn remove(entries: &mut Entries, seqs: impl IntoIterator<Item = u64>) {
+    seqs.into_iter().for_each(|seq| assert!(entries.remove(&record_key(seq)).is_some()));
 }
 
 fn record_key(seq: u64) -> Vec<u8> {
@@ -198,9 +219,97 @@ fn a_bad_record_of_a_session_damages_that_session_only() {
     };
     assert_eq!(opened.records, records((1..=30).filter(left)));
     assert_eq!(opened.last_seq, 30);
-    let refused = journal.reader().records_of(&"a".into(), 0, 10).unwrap_err();
-    assert!(matches!(refused, ReadError::Record { seq: 9, .. }));
+    assert_eq!(journal.reader().records_of(&"a".into(), 0, 10).unwrap(), records([3, 6]));
     journal.append(&records([31])).unwrap();
+    drop(journal);
+
+    // What b did since counts, so it is not told again; a did nothing, so nobody has parked it yet.
+    let (_, opened) = open(scratch.path());
+    let told: Vec<_> =
+        opened.damage.iter().map(|bad| (bad.session.as_str(), bad.seq, bad.why.as_str())).collect();
+    assert_eq!(told, [("a", 9, "these bytes are no record")]);
+    assert_eq!(opened.records, records((1..=31).filter(|seq| left(seq) || *seq == 31)));
+}
+
+#[test]
+fn missing_records_of_a_session_damage_that_session_only() {
+    let check = |missing: &[u64], forgotten: &[&str], wanted: &[(&str, u64)]| {
+        let scratch = filled(30);
+        let db = raw(scratch.path());
+        for seq in missing {
+            assert!(db.remove(record_key(*seq)).unwrap().is_some());
+        }
+        // Each append has seven records, so each stream has an entry for each of them.
+        for session in forgotten {
+            let seq = missing.iter().find(|seq| record(**seq).session == Some((*session).into())).unwrap();
+            let entries = db.scan_prefix([b"s\x01", session.as_bytes()].concat()).keys().map(Result::unwrap);
+            let entry = entries.rev().find(|key| key[3..] <= seq.to_be_bytes()[..]).unwrap();
+            assert!(db.remove(entry).unwrap().is_some());
+        }
+        drop(db);
+        let (_, opened) = open(scratch.path());
+        let told: Vec<_> = opened.damage.iter().map(|bad| (bad.session.as_str(), bad.seq)).collect();
+        assert_eq!(told, wanted, "{missing:?}");
+        let counts = |seq: &u64| {
+            let session = record(*seq).session;
+            wanted.iter().all(|(hurt, first)| session != Some((*hurt).into()) || seq < first)
+        };
+        assert_eq!(opened.records, records((1..=30).filter(counts)));
+        assert_eq!((opened.last_seq, open(scratch.path()).1.last_seq), (30, 30));
+    };
+    // The index tells, or the next entry of the stream does.
+    check(&[9], &[], &[("a", 9)]);
+    check(&[9, 10, 13, 15], &[], &[("a", 9), ("b", 10)]);
+    check(&[9, 12], &["a"], &[("a", 9)]);
+    check(&[12, 13], &["a", "b"], &[("a", 12), ("b", 12)]);
+    check(&[30], &[], &[("a", 30)]);
+}
+
+#[test]
+fn what_a_session_began_with_is_kept_twice() {
+    let scratch = tempfile::tempdir().unwrap();
+    let opened = Record { session: Some("c".into()), body: opening(), ..record(1) };
+    let noted = Record { session: Some("c".into()), ..record(2) };
+    let (mut journal, _) = open(scratch.path());
+    journal.append(&[opened.clone(), noted.clone()]).unwrap();
+    drop(journal);
+    raw(scratch.path()).remove(record_key(1)).unwrap();
+    for _ in 0..2 {
+        let (_, found) = open(scratch.path());
+        assert_eq!((found.records, found.damage), (vec![opened.clone(), noted.clone()], vec![]));
+    }
+    rewrite(scratch.path(), |entries| {
+        remove(entries, [1]);
+        entries.remove(b"oc".as_slice()).unwrap();
+    });
+    assert!(matches!(refusal(scratch.path()), OpenError::Beginning { seq: 1, .. }));
+}
+
+#[test]
+fn a_session_that_is_over_stays_over_whatever_it_lost() {
+    let scratch = filled(30);
+    let (mut journal, _) = open(scratch.path());
+    journal.append(&[Record { session: Some("a".into()), body: Body::Removed, ..record(31) }]).unwrap();
+    drop(journal);
+    raw(scratch.path()).remove(record_key(3)).unwrap();
+    let (_, opened) = open(scratch.path());
+    assert_eq!(opened.records.last().unwrap().body, Body::Removed);
+    assert_eq!(opened.damage[0].session.as_str(), "a");
+    assert_eq!(open(scratch.path()).1.damage, []);
+}
+
+fn opening() -> Body {
+    let digest = "0".repeat(64).into();
+    let workflow = Pin { name: "default".into(), version: "1".into(), digest };
+    let plan = Plan {
+        maintenance_at: Time(1),
+        window_end: None,
+        metadata: "{}".into(),
+        workflow,
+        actions: vec![],
+        terms: Terms::default(),
+    };
+    Body::Opened { plan, rules: 1 }
 }
 
 #[test]
@@ -210,7 +319,10 @@ fn a_body_file_that_is_gone_damages_its_session_only() {
     let (mut journal, _) = open(scratch.path());
     journal.append(&[wide]).unwrap();
     drop(journal);
-    fs::remove_dir_all(scratch.path().join("bodies")).unwrap();
+    let bodies = scratch.path().join("bodies");
+    fs::rename(&bodies, scratch.path().join("elsewhere")).unwrap();
+    assert!(matches!(refusal(scratch.path()), OpenError::NoBodies { seq: 4, .. }));
+    fs::create_dir(&bodies).unwrap();
     let (_, opened) = open(scratch.path());
     assert_eq!((opened.damage[0].session.as_str(), opened.damage[0].seq), ("b", 4));
     assert_eq!(opened.records, records(1..=3));
@@ -218,37 +330,74 @@ fn a_body_file_that_is_gone_damages_its_session_only() {
 
 #[test]
 fn damage_that_concerns_everybody_is_an_error_that_says_what_to_do() {
-    let check = |damage: fn(&sled::Db), wanted: &str| {
+    let check = |damage: fn(&mut Entries), wanted: &str| {
         let scratch = filled(30);
-        let db = raw(scratch.path());
-        damage(&db);
-        db.flush().unwrap();
-        drop(db);
+        rewrite(scratch.path(), damage);
         let refused = refusal(scratch.path()).to_string();
         assert!(refused.contains(wanted), "{refused}");
     };
     check(
-        |db| drop(db.insert(record_key(8), b"FXR".as_slice()).unwrap()),
+        |entries| drop(entries.insert(record_key(8), b"FXR".to_vec())),
         "record 8, which concerns every session, cannot be used: these bytes are no record; check the disk, then restore",
     );
     check(
-        |db| (12..=13).for_each(|seq| assert!(db.remove(record_key(seq)).unwrap().is_some())),
-        "the records from 12 to 13 are missing; check the disk, then restore",
+        |entries| remove(entries, 12..=14),
+        "the records from 12 to 14 are missing, and they concern more than one session or it is not certain",
     );
-    check(|db| assert!(db.remove(record_key(1)).unwrap().is_some()), "the records from 1 to 1 are missing");
     check(
-        |db| (29..=30).for_each(|seq| assert!(db.remove(record_key(seq)).unwrap().is_some())),
-        "ends with record 28, but record 30 had been stored",
+        |entries| remove(entries, [1]),
+        "record 1, with which session b began, cannot be used: it is missing",
     );
-    check(|db| db.clear().unwrap(), "ends with record 0, but record 30 had been stored");
+    check(|entries| remove(entries, 29..=30), "ends with record 28, but record 30 had been stored");
+    check(
+        |entries| {
+            remove(entries, 25..=25);
+            // What it tells of the installation and of b is gone, and none of them did anything since.
+            entries.retain(|key, _| key[0] == b'r' || key[key.len() - 1] < 22);
+        },
+        "the records from 25 to 25 are missing",
+    );
+    check(|entries| entries.clear(), "ends with record 0, but record 30 had been stored");
+}
+
+#[test]
+fn a_journal_that_is_gone_does_not_look_like_a_new_one() {
+    let check = |damage: fn(&Path), wanted: &str| {
+        let scratch = filled(30);
+        damage(scratch.path());
+        for _ in 0..2 {
+            let refused = refusal(scratch.path()).to_string();
+            assert!(refused.contains(wanted), "{refused}");
+        }
+    };
+    fn gone(path: &Path, file: &str) {
+        fs::remove_file(path.join(file)).unwrap();
+    }
+    check(
+        |path| fs::write(path.join("sled/db"), "").unwrap(),
+        "ends with record 0, but record 30 had been stored",
+    );
+    check(|path| gone(path, "sled/db"), "sled/db is missing, and the data directory was in use before");
+    check(|path| fs::remove_dir_all(path.join("sled")).unwrap(), "sled/db is missing");
+    check(
+        |path| {
+            gone(path, "sled/db");
+            gone(path, "acknowledged");
+        },
+        "sled/db is missing",
+    );
+    check(|path| gone(path, "FORMAT"), "FORMAT is missing or damaged, and a journal is there; restore");
+    check(|path| fs::write(path.join("FORMAT"), "fenix jo").unwrap(), "FORMAT is missing or damaged");
+    check(|path| fs::write(path.join("FORMAT"), "fenix journal 2\n").unwrap(), "has layout 2, newer than 1");
 }
 
 #[test]
 fn an_end_that_was_lost_can_be_accepted() {
     let scratch = filled(30);
-    let db = raw(scratch.path());
-    db.remove(record_key(30)).unwrap();
-    drop(db);
+    rewrite(scratch.path(), |entries| {
+        remove(entries, [30]);
+        entries.remove([b"s\x01a".as_slice(), &30u64.to_be_bytes()].concat().as_slice()).unwrap();
+    });
     let OpenError::TailLost { mark, .. } = refusal(scratch.path()) else { panic!("it was not noticed") };
     fs::remove_file(mark).unwrap();
     assert_eq!(open(scratch.path()).1.last_seq, 29);
@@ -256,15 +405,25 @@ fn an_end_that_was_lost_can_be_accepted() {
 
 #[test]
 fn a_record_of_a_newer_fenix_is_refused_by_name() {
-    let scratch = filled(4);
-    let db = raw(scratch.path());
-    let mut newer = db.get(record_key(4)).unwrap().unwrap().to_vec();
-    newer[3] = 2;
-    let sum = crc32fast::hash(&[&newer[3..4], &newer[8..]].concat());
-    newer[4..8].copy_from_slice(&sum.to_be_bytes());
-    db.insert(record_key(4), newer).unwrap();
-    drop(db);
-    assert!(matches!(refusal(scratch.path()), OpenError::NewerRecord { seq: 4, .. }));
+    // 4 is of session b. What a newer version means by it is known to nobody: the session may be over, or its hosts
+    // given to others. So it is no damage of one session.
+    let check = |change: fn(&mut Vec<u8>), wanted: &str| {
+        let scratch = filled(10);
+        let db = raw(scratch.path());
+        let mut newer = db.get(record_key(4)).unwrap().unwrap().to_vec();
+        change(&mut newer);
+        let sum = crc32fast::hash(&[&newer[3..4], &newer[8..]].concat());
+        newer[4..8].copy_from_slice(&sum.to_be_bytes());
+        db.insert(record_key(4), newer).unwrap();
+        drop(db);
+        let refused = refusal(scratch.path());
+        assert!(matches!(refused, OpenError::NewerRecord { seq: 4, .. }), "{refused}");
+        let cause = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(cause.contains(wanted) && cause.contains("use the newer version"), "{cause}");
+    };
+    check(|frame| frame[3] = 2, "record format 2 is newer than 1");
+    check(|frame| frame[25] = 2, "record kind noted version 2 is newer");
+    check(|frame| frame[34] = b'D', "record kind noteD version 1 is newer");
 }
 
 #[test]

@@ -10,7 +10,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary under test, to be run with these arguments. Nothing of the caller's environment reaches it.
 pub(crate) fn fenix(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fenix-under-test"));
+    fenix_at(env!("CARGO_BIN_EXE_fenix-under-test"), args)
+}
+
+/// The same with another build of Fenix.
+pub(crate) fn fenix_at(binary: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FENIX_") || name == "RUST_LOG") {
         command.env_remove(name);
     }

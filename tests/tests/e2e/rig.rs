@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::cloud::Cloud;
 use crate::http::{Reply, call_json, get};
-use crate::process::{PATIENCE, Process, run};
+use crate::process::{PATIENCE, Process, fenix_at, run};
 
 /// The project in [`small_cloud`].
 pub(crate) const PROJECT: &str = "doctor";
@@ -53,6 +53,8 @@ pub(crate) struct Place {
     /// The program that starts it, with arguments; it is given the server's command line. Files that it names without a
     /// directory are the rig's.
     pub(crate) through: Vec<String>,
+    /// The build that it is of, if not the one under test.
+    pub(crate) build: Option<String>,
 }
 
 impl Rig {
@@ -92,11 +94,12 @@ impl Rig {
         let args = ["serve", "--listen", listen, "--data-dir", &data, "--cloud", &self.cloud.address];
         let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
         let args = [&args[..], &more].concat();
+        let build = self.place.build.as_deref().unwrap_or(env!("CARGO_BIN_EXE_fenix-under-test"));
         let server = match self.place.through.split_first() {
-            None => Process::start(&args),
+            None => Process::spawn(&mut fenix_at(build, &args)),
             Some((program, first)) => {
                 let mut command = Command::new(program);
-                command.args(first).arg(env!("CARGO_BIN_EXE_fenix-under-test")).args(&args);
+                command.args(first).arg(build).args(&args);
                 Process::spawn(command.current_dir(self.dir.path()).stdin(Stdio::null()))
             }
         };
@@ -121,6 +124,19 @@ impl Rig {
     /// Kills the server in the middle of whatever it does, and starts it again at the same address.
     pub(crate) fn crash_server(&mut self) {
         self.kill_server();
+        self.start_again();
+    }
+
+    /// Kills the server in the middle of whatever it does, and lets another build go on at the same address; `None` is
+    /// the one under test.
+    pub(crate) fn go_on_with(&mut self, build: Option<&str>) {
+        self.kill_server();
+        self.go_on(build);
+    }
+
+    /// Starts a server of that build at the same address.
+    pub(crate) fn go_on(&mut self, build: Option<&str>) {
+        self.place.build = build.map(str::to_owned);
         self.start_again();
     }
 

@@ -18,6 +18,7 @@ pub mod session;
 pub mod shell;
 pub mod standing;
 pub mod store;
+mod store_check;
 pub mod text;
 pub mod token;
 pub(crate) mod watch;

@@ -9,12 +9,11 @@ use clap::{Args, Subcommand};
 use fenix_core::time::Millis;
 use fenix_engine::ports::Clock;
 use fenix_store::archive::{ArchiveError, Sum, back_up, read};
-use fenix_store::{Checked, Compacted, OpenError, SledJournal, check, compact, restore};
-use serde_json::{Value, json};
+use fenix_store::{Compacted, OpenError, SledJournal, compact, restore};
+use serde_json::json;
 
 use super::client::At;
 use super::exit::{Failure, Kind};
-use super::text::plain;
 use super::{Output, print};
 use crate::config::{ConfigError, Settings, read_file};
 use crate::sandbox::kept_files;
@@ -153,7 +152,9 @@ fn offline(dir: &Path, out: &mut impl Write) -> Result<(), Failure> {
     })?;
     if let Some(hurt) = opened.damage.first() {
         let message = format!("session {} is hurt from record {} on: {}", hurt.session, hurt.seq, hurt.why);
-        return Err(Failure::failed(message).hint("`fenix store check` says what is hurt"));
+        return Err(
+            Failure::failed(message).hint("start the server, which parks it, and then make the backup")
+        );
     }
     let files = kept_files(dir).map_err(|error| Failure::of(&error))?;
     let now = WallClock::default().now();
@@ -164,7 +165,7 @@ fn offline(dir: &Path, out: &mut impl Write) -> Result<(), Failure> {
 
 /// A directory that is read is not made.
 fn there(dir: &Path) -> Result<(), Failure> {
-    if dir.join("FORMAT").exists() {
+    if dir.join("FORMAT").exists() || dir.join("sled").exists() {
         return Ok(());
     }
     Err(Failure::usage(format!("{} is no Fenix data directory", dir.display()))
@@ -220,7 +221,11 @@ pub fn restore_archive(args: &RestoreArgs, output: Output) -> Result<(), Failure
 /// The directory cannot be used; or something in it is hurt.
 pub fn store(args: StoreArgs, output: Output) -> Result<(), Failure> {
     match args.what {
-        StoreWhat::Check(at) => check_store(&configured(&at)?.0, output),
+        StoreWhat::Check(at) => {
+            let (dir, _) = configured(&at)?;
+            there(&dir)?;
+            super::store_check::run(&dir, output)
+        }
         StoreWhat::Compact(args) => {
             let (dir, days) = configured(&args.at)?;
             there(&dir)?;
@@ -243,48 +248,6 @@ fn configured(at: &Where) -> Result<(PathBuf, u32), Failure> {
     let Settings { data_dir, .. } = file;
     let default = || crate::config::DEFAULT_DATA_DIR.into();
     Ok((at.data_dir.clone().or(data_dir).unwrap_or_else(default), days))
-}
-
-fn check_store(dir: &Path, output: Output) -> Result<(), Failure> {
-    there(dir)?;
-    let scratch = std::env::temp_dir().join(format!("fenix-check-{}", uuid::Uuid::new_v4()));
-    let checked = check(dir, &scratch).map_err(|error| Failure::of(&error))?;
-    let Checked { records, last_seq, gaps, damage, misfit, sessions, leftovers } = &checked;
-    let leftovers: Vec<String> = leftovers.iter().map(|path| path.display().to_string()).collect();
-    match output {
-        Output::Json => {
-            let hurt = |hurt: &fenix_store::Damaged| json!({ "session_id": hurt.session.as_str(), "record": hurt.seq, "why": hurt.why });
-            let hurt: Vec<Value> = damage.iter().map(hurt).collect();
-            print::json(
-                &json!({ "records": records, "last_seq": last_seq, "gaps": gaps, "sessions": sessions,
-                "hurt": hurt, "misfit": misfit, "leftovers": leftovers }),
-            );
-        }
-        Output::Text => {
-            print::line(format!("{records} records up to record {last_seq}; sessions: {sessions}"));
-            if *gaps > 0 {
-                print::line(format!("{gaps} runs of records were left out by `fenix store compact`"));
-            }
-            for leftover in &leftovers {
-                print::line(format!(
-                    "{leftover} is left of a compaction that was cut off; the next one removes it"
-                ));
-            }
-        }
-    }
-    if checked.is_whole() {
-        print::note("nothing is hurt");
-        return Ok(());
-    }
-    let mut failure = Failure::failed(format!("{} is hurt", dir.display()));
-    for hurt in damage {
-        let line = format!("\nsession {} from record {} on: {}", hurt.session, hurt.seq, plain(&hurt.why));
-        failure.message.push_str(&line);
-    }
-    if let Some(misfit) = misfit {
-        failure.message.push_str(&format!("\n{}", plain(misfit)));
-    }
-    Err(failure.hint("the other sessions go on; check the disk, and restore a backup if these are needed"))
 }
 
 fn tell_compacted(done: &Compacted, dir: &Path, dry: bool, output: Output) {

@@ -25,6 +25,8 @@ use super::desk::{Backroom, Desk, Health, Input, Refused};
 use super::hands::Hands;
 use super::store::Reopen;
 
+pub(crate) use mending::damage;
+
 mod mending;
 
 /// Most events in one batch: an answer must not wait for more than some hundred decisions before it is on disk.

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use fenix_core::id::SessionId;
 use fenix_engine::Engine;
 use fenix_engine::ports::JournalError;
-use fenix_store::{Opened, Reserve, is_full};
+use fenix_store::{Damaged, Mended, Opened, Reserve, is_full};
 
 use super::{MAX_BATCH, Room, whole};
 use crate::shell::desk::{Health, Input, Refused};
@@ -21,6 +22,21 @@ const ROOM_LOOK: Duration = Duration::from_secs(60);
 /// Why everything is held that waits for room on the disk.
 const NO_ROOM: &str =
     "the disk of the data directory is nearly full; it goes on by itself when there is room";
+
+/// Tells what is damaged; returns the sessions that are to be parked, and why.
+pub(crate) fn damage(opened: &Opened) -> Vec<(SessionId, String)> {
+    if let Some(Mended { holes, kept }) = &opened.mended {
+        let (places, kept) = (holes.len(), kept.display());
+        tracing::warn!(places, %kept, "the database was damaged, and made again of all that could be read");
+    }
+    let reason = |hurt: &Damaged| {
+        let why =
+            format!("record {} cannot be used, and those after it do not count: {}", hurt.seq, hurt.why);
+        tracing::error!(session = hurt.session.as_str(), why, "a session lost records, and is parked");
+        (hurt.session.clone(), why)
+    };
+    opened.damage.iter().map(reason).collect()
+}
 
 impl Room {
     /// Nothing that only memory knows may be shown, answered or carried out: opens the journal again and goes on with
@@ -94,9 +110,9 @@ impl Room {
 
     /// Opens the journal and makes a new engine of it; says why it cannot.
     fn reopen(&mut self) -> Result<Reserve, String> {
-        let Opened { records, last_seq, damage, reserve } =
-            self.parts.store.reopen().map_err(|error| whole(&error))?;
-        let damaged = damage.into_iter().map(|hurt| (hurt.session, hurt.why)).collect();
+        let opened = self.parts.store.reopen().map_err(|error| whole(&error))?;
+        let damaged = damage(&opened);
+        let Opened { records, last_seq, reserve, .. } = opened;
         let (settings, now) = (self.parts.engine.settings().clone(), self.parts.clock.now());
         let mut engine =
             Engine::recover(settings, records, last_seq, damaged, now).map_err(|error| whole(&error))?;
