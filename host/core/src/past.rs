@@ -108,6 +108,10 @@ impl Past {
     }
 
     fn host_moved(&mut self, session: &Session, at: Time, host: &HostId, stage: &HostStage) {
+        // Such a record does not fit, and changes nothing.
+        if !session.hosts.contains_key(host) {
+            return;
+        }
         let past = self.hosts.entry(host.clone()).or_default();
         match stage {
             HostStage::Quarantined { why, begun } => {

@@ -200,7 +200,7 @@ impl Session {
                 self.latest.clear();
                 self.enter(*phase, record.at);
             }
-            Body::Asked { ask, .. } => self.asked(ask),
+            Body::Asked { ask, .. } => self.asked(ask)?,
             Body::AskDelivered { ask, reply_by } => {
                 let ask = self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?;
                 ask.delivered_at.get_or_insert(record.at);
@@ -229,7 +229,7 @@ impl Session {
                     Some((reply.clone(), record.at));
             }
             Body::Admitted { effect } => {
-                self.next.effect = self.next.effect.max(effect.id.0 + 1);
+                self.next.effect = self.next.effect.max(after(effect.id.0)?);
                 if let EffectKind::Work { target } = &effect.kind {
                     self.begin_work(target);
                 }
@@ -260,7 +260,7 @@ impl Session {
                 self.notes.remove(key);
             }
             Body::Queued { message } => {
-                self.next.message = self.next.message.max(message.id.0 + 1);
+                self.next.message = self.next.message.max(after(message.id.0)?);
                 self.outbox.insert(message.clone());
             }
             Body::MessageEnded { message, .. } => {
@@ -299,8 +299,8 @@ impl Session {
         self.refused.clear();
     }
 
-    fn asked(&mut self, ask: &Ask) {
-        self.next.ask = self.next.ask.max(ask.id.0 + 1);
+    fn asked(&mut self, ask: &Ask) -> Result<(), String> {
+        self.next.ask = self.next.ask.max(after(ask.id.0)?);
         if let Some(project) = self.projects.get_mut(&ask.project) {
             match ask.kind {
                 AskKind::Maintenance => project.told = true,
@@ -311,6 +311,7 @@ impl Session {
         self.open_asks.insert(ask.id);
         self.latest.insert((ask.project.clone(), ask.kind, ask.host.clone()), ask.id);
         self.asks.insert(ask.id, ask.clone());
+        Ok(())
     }
 
     fn enter(&mut self, phase: Phase, at: Time) {
@@ -388,4 +389,9 @@ impl Session {
             })
             .collect();
     }
+}
+
+/// The number that follows another one.
+fn after(number: u32) -> Result<u32, String> {
+    number.checked_add(1).ok_or_else(|| format!("no number can follow {number}"))
 }
