@@ -12,7 +12,8 @@
 //! | `e` | the end; JSON: how many of each there are, and the SHA-256 of everything before this entry |
 //!
 //! Records stand in the order of their numbers, and are of one moment: an archive has all that the journal held when
-//! it was begun, and nothing later. What has no end is no archive.
+//! it was begun, and nothing later. Each number up to the last has its record or is in a gap, which stands before that.
+//! What has no end is no archive.
 
 use std::io::{Read, Write};
 
@@ -21,7 +22,7 @@ use fenix_core::time::Time;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::codec::{DecodeError, EncodeError, MAX_BODY, decode, encode};
+use crate::codec::{DecodeError, EncodeError, MAX_BODY, MAX_SEQ, decode, encode};
 use crate::reader::{MAX_PAGE, ReadError, Reader};
 
 /// The first line.
@@ -219,6 +220,7 @@ struct Seen {
     records: u64,
     files: u64,
     last: u64,
+    /// Those that no record has come behind yet.
     gaps: std::collections::BTreeMap<u64, u64>,
 }
 
@@ -228,7 +230,7 @@ impl Seen {
             RECORD => {
                 let record =
                     decode(bytes).map_err(|source| ArchiveError::Record { after: self.last, source })?;
-                let before = self.gaps.get(&(self.last + 1)).copied().unwrap_or(self.last);
+                let before = self.gaps.remove(&(self.last + 1)).unwrap_or(self.last);
                 if record.seq != before + 1 {
                     return Err(altered(format!("record {} follows record {}", record.seq, self.last)));
                 }
@@ -241,7 +243,11 @@ impl Seen {
                     bytes.split_first_chunk::<8>().ok_or_else(|| altered("a gap has no end"))?;
                 let last = last.try_into().map_err(|_| altered("a gap has no end"))?;
                 let (first, last) = (u64::from_be_bytes(*first), u64::from_be_bytes(last));
-                self.gaps.insert(first, last);
+                let fits = self.last < first && first <= last && last < MAX_SEQ;
+                if !fits || self.gaps.insert(first, last).is_some() {
+                    let after = self.last;
+                    return Err(altered(format!("{first} to {last} is no gap behind record {after}")));
+                }
                 Ok(Entry::Gap(first, last))
             }
             FILE => {
@@ -301,6 +307,9 @@ impl<R: Read> Input<R> {
         let told = (end["records"].as_u64(), end["files"].as_u64());
         if told != (Some(self.seen.records), Some(self.seen.files)) || self.seen.last != last_seq {
             return Err(altered("it does not hold what its end says"));
+        }
+        if let Some((first, last)) = self.seen.gaps.first_key_value() {
+            return Err(altered(format!("{first} to {last} is no gap between its records")));
         }
         if self.fill(&mut [0])? {
             return Err(altered("something stands behind its end"));

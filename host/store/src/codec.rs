@@ -35,6 +35,10 @@ pub const FORMAT: u8 = 1;
 /// metadata and a workflow's refused decisions, has limits far below.
 pub const MAX_BODY: usize = 1024 * 1024;
 
+/// Largest number of a record: half of what its eight bytes hold. No installation comes near it, and whoever counts on from
+/// a record that was read never runs over.
+pub const MAX_SEQ: u64 = u64::MAX / 2;
+
 /// Longest session id in bytes; ids are UUIDs, and one byte holds the length.
 pub const MAX_SESSION_ID: usize = 254;
 
@@ -58,6 +62,12 @@ pub enum EncodeError {
         seq: u64,
         /// Its size in bytes.
         len: usize,
+    },
+    /// Its number is too large.
+    #[error("record {seq} has a number larger than {MAX_SEQ}, the largest that there is")]
+    Seq {
+        /// The record's number.
+        seq: u64,
     },
     /// The session's id is too long.
     #[error("record {seq} is of a session whose id has {len} bytes, more than {MAX_SESSION_ID}")]
@@ -256,6 +266,9 @@ fn body_bytes(record: &Record) -> Result<(crate::kind::Form, Vec<u8>), EncodeErr
 }
 
 fn frame(record: &Record, form: crate::kind::Form, place: u8, body: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    if record.seq > MAX_SEQ {
+        return Err(EncodeError::Seq { seq: record.seq });
+    }
     let session = record.session.as_ref().map(|id| id.as_str().as_bytes());
     let session_len = match session {
         None => NO_SESSION,
@@ -295,6 +308,9 @@ fn decode_as(
 ) -> Result<Record, DecodeError> {
     let mut rest = opened(bytes)?;
     let seq = u64::from_be_bytes(take(&mut rest)?);
+    if seq > MAX_SEQ {
+        return Err(DecodeError::Malformed("its number is larger than any that there is"));
+    }
     let at = Time(u64::from_be_bytes(take(&mut rest)?));
     let version = u16::from_be_bytes(take(&mut rest)?);
     let [place] = take(&mut rest)?;
@@ -442,6 +458,7 @@ mod tests {
             assert!(!refused.is_newer() && refused.to_string().contains(wanted), "{refused}");
         };
         check(|frame| frame[3] = 0, "no format 0");
+        check(|frame| frame[8] = 0x80, "number is larger");
         check(|frame| frame[26] = 7, "place is unknown");
         check(|frame| frame[27] = 200, "ends too early");
         check(|frame| frame[28] = 0xFF, "not UTF-8");
@@ -512,7 +529,9 @@ mod tests {
         let long = |len| Body::Undecided { why: "y".repeat(len) };
         check(Record { body: long(MAX_BODY), ..noted() }, "the undecided record 7 has 1048600 bytes");
         check(Record { session: Some("s".repeat(255).into()), ..noted() }, "id has 255 bytes");
-        let largest = Record { body: long(MAX_BODY - 30), session: Some("s".repeat(254).into()), ..noted() };
+        check(Record { seq: MAX_SEQ + 1, ..noted() }, "record 9223372036854775808 has a number larger");
+        let session = Some("s".repeat(254).into());
+        let largest = Record { seq: MAX_SEQ, session, body: long(MAX_BODY - 30), ..noted() };
         assert_eq!(decode(&encode(&largest).unwrap()).unwrap(), largest);
     }
 }

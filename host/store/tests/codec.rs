@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use fenix_core::record::{Body, Record};
 use fenix_core::time::Time;
-use fenix_store::codec::{decode, encode};
+use fenix_store::codec::{MAX_SEQ, decode, encode};
 use fenix_store::kind::{form_of, kinds};
 use proptest::prelude::*;
 
@@ -62,7 +62,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         (any::<String>(), any::<Option<String>>()).prop_map(|(key, value)| Body::Noted { key, value });
     let undecided = any::<String>().prop_map(|why| Body::Undecided { why });
     let body = prop_oneof![sampled, noted, undecided];
-    (any::<u64>(), any::<u64>(), proptest::option::of("\\PC{0,60}"), body).prop_map(
+    (0..=MAX_SEQ, any::<u64>(), proptest::option::of("\\PC{0,60}"), body).prop_map(
         |(seq, at, session, body)| Record { seq, at: Time(at), session: session.map(Into::into), body },
     )
 }
