@@ -87,6 +87,11 @@ fn names_must_be_known_and_used_once() {
     check(r#"name = "h{}""#, r#"name = "h""#, r#"the name "h" of 2 hosts has no {}"#);
     check(r#"id = "a""#, r#"id = """#, r#"instance name """#);
     check_more("[others]\nprojects = [\"z\"]", r#"others names project "z""#);
+    // Before it is made as often as `count` says.
+    let long = "{}".repeat(200);
+    check(r#"name = "h{}""#, &format!("name = {long:?}"), "host name \"{}{}");
+    check(r#"name = "h{}""#, &format!("name = \"h{{}}\", zone = {long:?}"), "zone name \"{}{}");
+    check(r#"name = "c{}""#, &format!("name = {long:?}"), "instance name \"{}{}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::setup::SpecError;
 use super::spec::{
-    Failures, MAX_HOSTS, MAX_INSTANCES, MAX_PER_HOUR, MAX_SPAN_MS, Others, Span, Spec, Times, Wire,
+    Failures, MAX_HOSTS, MAX_INSTANCES, MAX_NAME, MAX_PER_HOUR, MAX_SPAN_MS, Others, Span, Spec, Times, Wire,
 };
 
 /// Everything with a number in it, before it is multiplied by anything.
@@ -11,6 +11,12 @@ pub(super) fn check_numbers(spec: &Spec) -> Result<(), SpecError> {
     within("the number of hosts", hosts, MAX_HOSTS)?;
     let instances = spec.instance.len() + spec.crowd.iter().map(|crowd| crowd.count as usize).sum::<usize>();
     within("the number of instances", instances, MAX_INSTANCES)?;
+    let patterns = spec.rack.iter().flat_map(|rack| [("host", &rack.name), ("zone", &rack.zone)]);
+    for (what, name) in patterns.chain(spec.crowd.iter().map(|crowd| ("instance", &crowd.name))) {
+        if name.len() > MAX_NAME {
+            return Err(SpecError::BadName { what, name: name.chars().take(40).collect() });
+        }
+    }
     let racks = spec.rack.iter().map(|rack| ("hosts", &rack.name, rack.count));
     let crowds = spec.crowd.iter().map(|crowd| ("instances", &crowd.name, crowd.count));
     for (what, name, count) in racks.chain(crowds) {
