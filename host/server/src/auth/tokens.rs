@@ -117,7 +117,15 @@ impl Tokens {
         Tokens::parse(&std::fs::read_to_string(path).map_err(unreadable)?).map_err(wrong)
     }
 
-    fn parse(text: &str) -> Result<Tokens, String> {
+    /// Reads the text of such a file.
+    ///
+    /// # Errors
+    /// Says where and what is wrong, and nothing of what may be a token.
+    pub fn parse(text: &str) -> Result<Tokens, String> {
+        Tokens::of(text).map_err(|why| untold(&why))
+    }
+
+    fn of(text: &str) -> Result<Tokens, String> {
         let file: File = toml::from_str(text).map_err(|error| {
             // Without the line itself, which may hold a token that somebody put there by mistake.
             let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
@@ -207,6 +215,16 @@ fn role(word: &str, project: Option<&str>) -> Result<Role, String> {
     }
 }
 
+/// A text without the tokens that somebody put where something else belongs.
+fn untold(text: &str) -> String {
+    let mut parts = text.split(BEGINNING);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |told, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        format!("{told}{BEGINNING}…{rest}")
+    })
+}
+
 fn hash(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
@@ -292,9 +310,14 @@ mod tests {
         );
         check("name = \"a\"\nrole = \"reader\"\nsha256 = \"HASH\"\nexpires = 2030-01-01", "with a zone");
         // What somebody put there by mistake is not told on.
-        let why = Tokens::parse("[[token]]\nname = \"a\"\nrole = \"reader\"\ntoken = \"fenix_secret\"")
-            .unwrap_err();
-        assert!(!why.contains("fenix_secret"), "{why}");
+        for text in [
+            "[[token]]\nname = \"a\"\nrole = \"reader\"\ntoken = \"fenix_secret\"",
+            "[[token]]\nname = \"a\"\nrole = \"fenix_secret\"\nsha256 = \"HASH\"",
+            "token = \"fenix_secret\"",
+        ] {
+            let why = Tokens::parse(text).unwrap_err();
+            assert!(!why.contains("secret"), "{why}");
+        }
         assert!(Tokens::parse("").unwrap_err().contains("holds no token"));
         let twice = "name = \"a\"\nrole = \"reader\"\nsha256 = \"HASH\"\n[[token]]\nname = \"NAME\"\nrole = \"reader\"\nsha256 = \"HASH\"";
         check(&twice.replace("NAME", "a"), "two tokens are called a");

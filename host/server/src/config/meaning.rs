@@ -122,7 +122,8 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
 pub fn as_file(settings: &[(Setting, String)]) -> Vec<String> {
     let line = |key: &str, value: &Value| match value {
         Value::Null => format!("# {key} ="),
-        value => format!("{key} = {value}"),
+        // What is a text in JSON is one in TOML, but for this character, which TOML wants escaped.
+        value => format!("{key} = {}", value.to_string().replace('\u{7f}', "\\u007f")),
     };
     let mut table = String::new();
     let mut rows: Vec<(String, &str)> = Vec::new();
@@ -148,12 +149,16 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_used_as_a_file_and_means_the_same() {
-        let config = Settings::default().resolve().unwrap();
-        let settings: Vec<_> =
-            config.settings().into_iter().map(|setting| (setting, "default".to_owned())).collect();
-        let text = as_file(&settings).join("\n");
-        let again = super::super::parse(&text).unwrap().resolve().unwrap();
-        assert_eq!(again.settings(), config.settings(), "{text}");
+        let check = |settings: Settings| {
+            let config = settings.resolve().unwrap();
+            let settings: Vec<_> =
+                config.settings().into_iter().map(|setting| (setting, "default".to_owned())).collect();
+            let text = as_file(&settings).join("\n");
+            let again = super::super::parse(&text).unwrap().resolve().unwrap();
+            assert_eq!(again.settings(), config.settings(), "{text}");
+        };
+        check(Settings::default());
+        check(Settings { plugin_dir: Some("\u{7f}\u{1}\t\"\\\u{2028}é".into()), ..Settings::default() });
     }
 
     #[test]

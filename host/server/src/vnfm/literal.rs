@@ -71,10 +71,12 @@ impl Reader<'_> {
             "None" => Some(Value::Null),
             "True" => Some(Value::Bool(true)),
             "False" => Some(Value::Bool(false)),
-            number => match number.parse::<i64>() {
-                Ok(number) => Some(number.into()),
-                Err(_) => Number::from_f64(number.parse().ok()?).map(Value::Number),
-            },
+            number => {
+                let whole = number.parse::<i64>().map(Number::from);
+                let whole = whole.or_else(|_| number.parse::<u64>().map(Number::from));
+                let number = whole.ok().or_else(|| Number::from_f64(number.parse().ok()?))?;
+                Some(Value::Number(number))
+            }
         }
     }
 
@@ -109,7 +111,8 @@ fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
 
 fn hex(chars: &mut std::str::Chars<'_>, digits: usize) -> Option<char> {
     let text: String = chars.by_ref().take(digits).collect();
-    char::from_u32(u32::from_str_radix(&text, 16).ok()?)
+    let are_digits = text.len() == digits && text.chars().all(|c| c.is_ascii_hexdigit());
+    char::from_u32(u32::from_str_radix(&text, 16).ok().filter(|_| are_digits)?)
 }
 
 #[cfg(test)]
@@ -125,6 +128,7 @@ mod tests {
         let check = |text: &str, value: Value| assert_eq!(parse(text), Some(value), "{text}");
         check("['MIGRATE', 'LIVE_MIGRATE']", json!(["MIGRATE", "LIVE_MIGRATE"]));
         check("{'a': True, 'b': [None, 1.5, -2], }", json!({"a": true, "b": [null, 1.5, -2]}));
+        check("[18446744073709551615, -9223372036854775808]", json!([u64::MAX, i64::MIN]));
         check(r#""it's""#, json!("it's"));
         check("[]", json!([]));
         check(" {} ", json!({}));
@@ -132,8 +136,20 @@ mod tests {
 
     #[test]
     fn other_texts_are_not() {
-        for text in ["", "[", "['a'", "{'a'}", "{a: 1}", "[1 2]", "__import__('os')", "'a", "[true]", "'\\x'"]
-        {
+        for text in [
+            "",
+            "[",
+            "['a'",
+            "{'a'}",
+            "{a: 1}",
+            "[1 2]",
+            "__import__('os')",
+            "'a",
+            "[true]",
+            "'\\x'",
+            "'\\x+f'",
+            "'\\x4",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse(&"[".repeat(10_000)), None);
@@ -144,6 +160,7 @@ mod tests {
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
             any::<f64>().prop_filter("JSON has no others", |f| f.is_finite()).prop_map(Value::from),
             any::<String>().prop_map(Value::from),
         ];
