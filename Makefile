@@ -4,13 +4,14 @@
 #   make bench   the table of benchmarks
 #   make bench-load  the same for many readers and subscribers
 #   make test-upgrade  the previous build and this one take over from each other; needs the history
+#   make fuzz    inputs that nobody would write, for ten minutes each: [TARGET=name] [SECONDS_EACH=600]
 #   make dist    the release archive, in target/dist
 #   make lint    format, clippy, documentation, tidy rules
 
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test test-upgrade bench bench-load lint build deps browser strace dist
+.PHONY: demo test test-upgrade fuzz bench bench-load lint build deps browser strace dist
 
 build: deps
 	$(CARGO) build --locked
@@ -32,6 +33,10 @@ bench: deps
 
 bench-load: deps
 	$(CARGO) run --locked --release --package fenix-tests --example load
+
+fuzz: deps
+	@command -v c++ >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends g++; }
+	CARGO="$(CARGO)" nice tests/fuzz/run.sh "$(TARGET)" "$(or $(SECONDS_EACH),600)"
 
 lint: deps
 	$(CARGO) fmt --all --check

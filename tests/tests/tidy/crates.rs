@@ -23,7 +23,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fenix-sim", &BELOW_THE_SHELLS),
     ("fenix", &BELOW_THE_SHELLS),
     ("fenix-tests", &[]),
+    ("fenix-fuzz", &[]),
 ];
+
+/// Tests of everything, which may reach everything.
+const TESTS: [&str; 2] = ["fenix-tests", "fenix-fuzz"];
 
 /// What the two drivers of the engine, the server and virtual time, put together.
 const BELOW_THE_SHELLS: [&str; 7] = [
@@ -92,10 +96,10 @@ impl Graph {
         found.into_iter().map(|id| self.names[id].as_str()).collect()
     }
 
-    /// The members of the workspace with what they reach. The end-to-end tests may reach everything.
+    /// The members of the workspace with what they reach, but for [`TESTS`].
     fn members(&self) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
         let members = self.members.iter().map(|id| (self.names[id].as_str(), self.reach(id)));
-        members.filter(|(name, _)| *name != "fenix-tests")
+        members.filter(|(name, _)| !TESTS.contains(name))
     }
 }
 
