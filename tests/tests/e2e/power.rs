@@ -1,11 +1,14 @@
-//! The server on a disk that loses power: judged by what its clients were told, and by the cloud.
+//! The server on a disk that loses power and fails: judged by what its clients were told, and by the cloud.
+
+use std::time::Instant;
 
 use fenix_server::demo::truth::judge;
-use fenix_tests::disk::{Caching, Disk};
+use fenix_tests::disk::{Caching, Disk, Errno, Fault, Kind, Which};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::http::get;
+use crate::http::{call_json, get};
+use crate::process::PATIENCE;
 use crate::rig::{Place, Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// A rig whose server keeps its data on a disk of ours. The disk goes after the server.
@@ -60,4 +63,42 @@ fn a_session_goes_on_after_each_cut_with_all_that_its_readers_were_told() {
     let end = wait_for_end(&session);
     assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
     assert_eq!(judge(&powered.rig.trace()).problems, Vec::<String>::new());
+}
+
+/// With a disk that fails so, nothing new is taken or done, `/readyz` says why, and the process stays.
+fn check(fail: impl Fn(&Disk), why: &str) {
+    let powered = Powered::start();
+    let rig = &powered.rig;
+    let before = rig.trace();
+    fail(&powered.disk);
+    for _ in 0..3 {
+        let refused = rig.post(&sample_body(&["compute-1"]));
+        assert_eq!(refused.status, 503, "{}", refused.body);
+    }
+    let begun = Instant::now();
+    let ready = loop {
+        let ready = get(&rig.at("/readyz"));
+        if ready.status != 200 {
+            break ready;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+    };
+    assert!(ready.body.to_string().contains(why), "{}", ready.body);
+    let url = rig.at("/v1/subscriptions/late");
+    let late = json!({ "project_id": "p", "event_type": "x", "url": "http://127.0.0.1:1/" });
+    assert_eq!(call_json("PUT", &url, &late).status, 503);
+    assert_eq!(rig.trace(), before);
+    assert_eq!(get(&rig.at("/healthz")).status, 200);
+}
+
+#[test]
+fn with_a_disk_that_cannot_sync_nothing_is_done() {
+    let fault = Fault::Error(Errno::IO);
+    check(|disk| disk.fail(Which::Every(Kind::Sync, "sled/db"), fault), "Input/output error");
+}
+
+#[test]
+fn with_a_disk_that_takes_no_writes_nothing_is_done() {
+    let fault = Fault::Error(Errno::FULL);
+    check(|disk| disk.fail(Which::Every(Kind::Write, "sled/db"), fault), "No space left");
 }
