@@ -80,6 +80,7 @@ impl Reopen for Shelf {
             records: journal.records().unwrap(),
             last_seq: journal.last_seq(),
             damage: Vec::new(),
+            mended: None,
             reserve: *self.reserve.lock().unwrap(),
         })
     }
