@@ -2,8 +2,8 @@
 //!
 //! What is written is seen at once and durable only after a sync: a file's bytes and size after `fsync` or `fdatasync`
 //! of the file, names after `fsync` of their directory. `sync_file_range` makes nothing durable. At a cut everything
-//! else is there or not, as a seed wants: pages in any order, some of them torn, names in any order ([`file`],
-//! [`tree`]). Calls are counted, and any of them can be made to fail ([`calls`]).
+//! else is there or not, as a seed wants: pages in any order, some of them torn, names in any order (`file`,
+//! `tree`). Calls are counted, and any of them can be made to fail (`calls`).
 //!
 //! It is a FUSE file system in this process, and needs root and `/dev/fuse`. The kernel sends every `write` at once,
 //! so that this knows of it as soon as the page cache of a kernel would.
