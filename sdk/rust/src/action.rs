@@ -73,6 +73,6 @@ impl Cloud for Imports {
         cloud::host(id)
     }
     fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError> {
-        cloud::reboot(id, boot)
+        cloud::end_boot(id, boot)
     }
 }

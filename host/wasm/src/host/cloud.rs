@@ -20,6 +20,19 @@ impl Acting {
             ))),
         }
     }
+
+    /// Restarts the host, if that boot runs on it.
+    fn restart(&mut self, id: &str, boot: Option<String>) -> wasmtime::Result<Result<(), wit::Error>> {
+        let host = match self.granted(id, "reboot") {
+            Ok(host) => host,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(match self.cloud(CloudCall::Reboot { host, boot })? {
+            Ok(CloudReply::Accepted) => Ok(()),
+            Ok(CloudReply::All { .. } | CloudReply::Host { .. } | CloudReply::Instance(_)) => Err(odd()),
+            Err(error) => Err(convert::cloud_error(error)),
+        })
+    }
 }
 
 /// An answer that does not belong to the question.
@@ -42,20 +55,17 @@ impl wit::Host for Acting {
         })
     }
 
-    fn reboot(&mut self, id: String, boot: String) -> wasmtime::Result<Result<(), wit::Error>> {
+    fn reboot(&mut self, id: String) -> wasmtime::Result<Result<(), wit::Error>> {
         self.count()?;
-        let host = match self.granted(&id, "reboot") {
-            Ok(host) => host,
-            Err(error) => return Ok(Err(error)),
-        };
+        self.restart(&id, None)
+    }
+
+    fn end_boot(&mut self, id: String, boot: String) -> wasmtime::Result<Result<(), wit::Error>> {
+        self.count()?;
         if boot.len() > limits::ID_BYTES {
             let why = format!("no boot has a name of more than {} bytes", limits::ID_BYTES);
             return Ok(Err(wit::Error::Refused(why)));
         }
-        Ok(match self.cloud(CloudCall::Reboot { host, boot: Some(boot) })? {
-            Ok(CloudReply::Accepted) => Ok(()),
-            Ok(CloudReply::All { .. } | CloudReply::Host { .. } | CloudReply::Instance(_)) => Err(odd()),
-            Err(error) => Err(convert::cloud_error(error)),
-        })
+        self.restart(&id, Some(boot))
     }
 }

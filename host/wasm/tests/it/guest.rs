@@ -79,7 +79,7 @@ pub(crate) fn action(body: &str, more: &str) -> Vec<u8> {
             (@custom "fenix:plugin" "{manifest}")
             (import "fenix:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))
             (import "fenix:plugin/cloud@0.1.0" "host" (func $host (param i32 i32 i32)))
-            (import "fenix:plugin/cloud@0.1.0" "reboot" (func $reboot (param i32 i32 i32 i32 i32)))
+            (import "fenix:plugin/cloud@0.1.0" "end-boot" (func $reboot (param i32 i32 i32 i32 i32)))
             (memory (export "memory") 2)
             {COMMON}
             {more}
