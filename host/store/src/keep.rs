@@ -34,7 +34,7 @@ pub(crate) fn kept(records: &[Record], state: &State, retention: Millis, now: Ti
     let left: BTreeMap<&SessionId, Left> =
         expired.into_iter().map(|id| (id, Left::of(records, id, state))).collect();
     let of_sessions = |record: &Record| match record.session.as_ref().and_then(|id| left.get(id)) {
-        Some(left) => left.keeps(&record.body),
+        Some(left) => left.keeps(record),
         None => true,
     };
     let seen = Seen::in_all(records, state, &of_sessions);
@@ -71,45 +71,49 @@ fn expired<'a>(
 enum Left {
     /// Nothing.
     Nothing,
-    /// Its beginning and end, where its hosts went, and these moves.
-    Past(BTreeSet<EffectId>),
+    /// Its beginning and end, where its hosts went, and the records of these numbers: the finished moves.
+    Past(BTreeSet<u64>),
 }
 
 impl Left {
+    /// Follows the moves as the fold does: an end belongs to what is in flight under its id by then, and to nothing that
+    /// had that id before or has it afterwards.
     fn of(records: &[Record], id: &SessionId, state: &State) -> Left {
-        let stream = || records.iter().filter(|record| record.session.as_ref() == Some(id)).map(|r| &r.body);
-        let moves: BTreeMap<EffectId, &InstanceId> = stream()
-            .filter_map(|body| match body {
+        let mut in_flight: BTreeMap<EffectId, (u64, &InstanceId)> = BTreeMap::new();
+        let mut moves = BTreeSet::new();
+        let mut is_told = false;
+        for record in records.iter().filter(|record| record.session.as_ref() == Some(id)) {
+            match &record.body {
+                Body::HostMoved { host, .. } => is_told |= state.past.host(host).is_some(),
                 Body::Admitted { effect } => match &effect.kind {
-                    EffectKind::Move { instance, .. } => Some((effect.id, instance)),
-                    EffectKind::Fence { .. } | EffectKind::Release { .. } | EffectKind::Work { .. } => None,
+                    EffectKind::Move { instance, .. } => {
+                        in_flight.insert(effect.id, (record.seq, instance));
+                    }
+                    EffectKind::Fence { .. } | EffectKind::Release { .. } | EffectKind::Work { .. } => {
+                        in_flight.remove(&effect.id);
+                    }
                 },
-                _ => None,
-            })
-            .collect();
-        let done = |body: &Body| match body {
-            Body::EffectEnded { effect, outcome: Outcome::Done } if moves.contains_key(effect) => {
-                Some(*effect)
+                // It stays in flight.
+                Body::EffectEnded { outcome: Outcome::Unknown { .. }, .. } => {}
+                Body::EffectEnded { effect, outcome } => {
+                    if let Some((admitted, instance)) = in_flight.remove(effect)
+                        && *outcome == Outcome::Done
+                    {
+                        moves.extend([admitted, record.seq]);
+                        is_told |= state.past.instance(instance).is_some();
+                    }
+                }
+                _ => {}
             }
-            _ => None,
-        };
-        let done: BTreeSet<EffectId> = stream().filter_map(done).collect();
-        let is_told = stream().any(|body| match body {
-            Body::HostMoved { host, .. } => state.past.host(host).is_some(),
-            Body::EffectEnded { effect, .. } => {
-                moves.get(effect).is_some_and(|instance| state.past.instance(instance).is_some())
-            }
-            _ => false,
-        });
-        if is_told { Left::Past(done) } else { Left::Nothing }
+        }
+        if is_told { Left::Past(moves) } else { Left::Nothing }
     }
 
-    fn keeps(&self, body: &Body) -> bool {
-        let Left::Past(done) = self else { return false };
-        match body {
+    fn keeps(&self, record: &Record) -> bool {
+        let Left::Past(moves) = self else { return false };
+        match record.body {
             Body::Opened { .. } | Body::HostJoined { .. } | Body::HostMoved { .. } | Body::Removed => true,
-            Body::Admitted { effect } => done.contains(&effect.id),
-            Body::EffectEnded { effect, outcome } => done.contains(effect) && *outcome == Outcome::Done,
+            Body::Admitted { .. } | Body::EffectEnded { .. } => moves.contains(&record.seq),
             _ => false,
         }
     }
