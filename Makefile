@@ -1,6 +1,7 @@
 # Everything a newcomer needs. Each target installs what a fresh machine lacks.
 #   make demo    a whole maintenance session on a simulated cloud, in about a minute
 #   make test    every test
+#   make seeds   ten thousand bad days, and the page docs/COVERAGE.md
 #   make bench   the table of benchmarks
 #   make bench-load  the same for many readers and subscribers
 #   make test-upgrade  the previous build and this one take over from each other; needs the history
@@ -11,7 +12,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test test-upgrade fuzz bench bench-load lint build deps browser strace dist
+.PHONY: demo test test-upgrade seeds fuzz bench bench-load lint build deps browser strace dist
 
 build: deps
 	$(CARGO) build --locked
@@ -27,6 +28,9 @@ test: deps browser strace
 
 test-upgrade: deps
 	tests/upgrade.sh
+
+seeds: deps
+	$(CARGO) run --locked --package fenix-sim --example coverage -- docs/COVERAGE.md
 
 bench: deps
 	$(CARGO) run --locked --release --package fenix-tests --example bench

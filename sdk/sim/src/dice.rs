@@ -24,6 +24,8 @@ pub enum Purpose {
     Operators = 106,
     /// What a reckless workflow wants.
     Reckless = 107,
+    /// What a wide scenario has beside what the others have.
+    Wide = 108,
 }
 
 /// One stream of numbers.

@@ -10,14 +10,18 @@
 //! not have happened and a timeline for people. [`generate`] makes scenarios of all kinds from a seed.
 
 pub mod checkers;
+pub mod coverage;
 pub mod dice;
 pub mod generate;
 pub mod managers;
+pub mod many;
+pub mod named;
 pub mod plugins;
 pub mod reckless;
 pub mod report;
 mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod truth;
 pub mod verdict;
 

@@ -13,12 +13,15 @@ use fenix_core::message::{Content, Subscription};
 use fenix_core::time::{Millis, Time};
 use fenix_engine::event::Envelope;
 use fenix_engine::ports::CloudCall;
+use serde::{Deserialize, Serialize};
 
+use crate::coverage::Fault;
 use crate::dice::Dice;
 use crate::truth::Asked;
 
 /// A receiver of messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ManagerSpec {
     /// Whose manager it is.
     pub project: ProjectId,
@@ -27,13 +30,16 @@ pub struct ManagerSpec {
     /// When it subscribes.
     pub from: Millis,
     /// When it cannot be reached: from, until.
+    #[serde(default)]
     pub away: Vec<(Millis, Millis)>,
     /// How it answers.
+    #[serde(default)]
     pub conduct: Conduct,
 }
 
 /// How a manager answers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Conduct {
     /// By kind of question; a kind that is not named gets an ACK.
     pub answers: BTreeMap<AskKind, Answers>,
@@ -41,6 +47,8 @@ pub struct Conduct {
     pub scale_in: ScaleIn,
     /// What shall happen to its instances.
     pub how: How,
+    /// True if it says that it moves its instances by itself, and never does.
+    pub idle: bool,
     /// True if it sends every answer twice, as Tacker does.
     pub doubles: bool,
     /// True if it answers from within the request that brings the question.
@@ -51,7 +59,8 @@ pub struct Conduct {
 }
 
 /// What a manager answers to one kind of question, in turn.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Answers {
     /// To the first questions.
     pub first: Vec<Answer>,
@@ -60,7 +69,8 @@ pub struct Answers {
 }
 
 /// How one question is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Yes, within seconds.
     #[default]
@@ -76,10 +86,13 @@ pub enum Answer {
 }
 
 /// What a manager does when it is asked for room, before it says yes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScaleIn {
     /// Removes so many of its instances, as long as it keeps one.
     Gives(u32),
+    /// Removes one of its instances when it is asked first, as long as it keeps one, and none ever after.
+    TooLittle,
     /// Nothing.
     Lies,
 }
@@ -91,7 +104,8 @@ impl Default for ScaleIn {
 }
 
 /// What a manager chooses for its instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum How {
     /// The same for all.
     All(MoveHow),
@@ -142,10 +156,12 @@ pub(crate) struct Manager {
     asked: BTreeMap<AskKind, u32>,
     seen: BTreeSet<(SessionId, MessageId)>,
     /// What a careful one answered to each question; `None` if nothing.
-    answered: BTreeMap<(SessionId, AskId), Option<Box<AnswerDeed>>>,
+    answered: BTreeMap<(SessionId, AskId, Option<InstanceId>), Option<Box<AnswerDeed>>>,
     given_back: Vec<Instance>,
     replaced: BTreeMap<InstanceId, Instance>,
     made: u32,
+    /// What it did wrong since it was last asked.
+    wrongs: Vec<Fault>,
 }
 
 /// Most tries to create an instance in its old one's place.
@@ -161,7 +177,13 @@ impl Manager {
             given_back: Vec::new(),
             replaced: BTreeMap::new(),
             made: 0,
+            wrongs: Vec::new(),
         }
+    }
+
+    /// What it did wrong since this was last called.
+    pub(crate) fn take_wrongs(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.wrongs)
     }
 
     pub(crate) fn subscription(&self) -> Subscription {
@@ -183,15 +205,17 @@ impl Manager {
     /// Takes a message; returns what it will do about it, and after how long.
     pub(crate) fn receive(&mut self, now: Time, envelope: &Envelope, dice: &mut Dice) -> Vec<(Millis, Deed)> {
         let first_time = self.seen.insert((envelope.session.clone(), envelope.message.id));
-        let (Content::Ask(_), Some(ask)) = (&envelope.message.content, &envelope.ask) else {
-            return Vec::new();
+        let (ask, about) = match (&envelope.message.content, &envelope.ask) {
+            (Content::Ask(_), Some(ask)) => (ask, None),
+            (Content::AskInstance(_, instance), Some(ask)) => (ask, Some(instance)),
+            _ => return Vec::new(),
         };
-        let question = (envelope.session.clone(), ask.id);
+        let question = (envelope.session.clone(), ask.id, about.cloned());
         if let Some(before) = self.answered.get(&question).cloned() {
             let soon = dice.span(50, 1000);
             return before.map_or_else(Vec::new, |before| self.doubled(soon, before, dice));
         }
-        let deeds = self.take(now, envelope, ask, first_time, dice);
+        let deeds = self.take(now, envelope, (ask, about), first_time, dice);
         if self.spec.conduct.careful {
             let answer = deeds.iter().find_map(|(_, deed)| match deed {
                 Deed::Answer(answer) | Deed::GiveBack(_, answer) => Some(answer.clone()),
@@ -202,12 +226,12 @@ impl Manager {
         deeds
     }
 
-    /// Takes a question; returns what it will do about it, and after how long.
+    /// Takes a question about all instances or one; returns what it will do about it, and after how long.
     fn take(
         &mut self,
         now: Time,
         envelope: &Envelope,
-        ask: &Ask,
+        (ask, about): (&Ask, Option<&InstanceId>),
         first_time: bool,
         dice: &mut Dice,
     ) -> Vec<(Millis, Deed)> {
@@ -217,8 +241,13 @@ impl Manager {
         let nth = self.asked.entry(ask.kind).or_default();
         let answers = self.spec.conduct.answers.get(&ask.kind).cloned().unwrap_or_default();
         let answer = answers.first.get(*nth as usize).copied().unwrap_or(answers.then);
+        let is_first = *nth == 0;
         *nth += u32::from(first_time);
-        let asked = asked(ask);
+        let mut asked = asked(ask);
+        if let Some(instance) = about {
+            asked.instances.retain(|other| other == instance);
+        }
+        self.wrongs.extend(wrong(answer, answers.then));
         let reply = |agrees, actions| Reply { kind: asked.kind, agrees, actions };
         let deed = |reply: Reply, instance| {
             Box::new(AnswerDeed { session: envelope.session.clone(), ask: asked.clone(), reply, instance })
@@ -234,13 +263,23 @@ impl Manager {
         };
         match asked.kind {
             AskKind::ScaleIn => match self.spec.conduct.scale_in {
-                ScaleIn::Lies => self.doubled(wait, deed(reply(true, BTreeMap::new()), None), dice),
+                ScaleIn::Lies => {
+                    self.wrongs.push(Fault::GaveNothing);
+                    self.doubled(wait, deed(reply(true, BTreeMap::new()), None), dice)
+                }
+                ScaleIn::TooLittle => {
+                    self.wrongs.push(Fault::GaveTooLittle);
+                    let count = u32::from(is_first);
+                    vec![(wait, Deed::GiveBack(count, deed(reply(true, BTreeMap::new()), None)))]
+                }
                 ScaleIn::Gives(count) => {
                     vec![(wait, Deed::GiveBack(count, deed(reply(true, BTreeMap::new()), None)))]
                 }
             },
             AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {
-                self.agree_to_moves(wait, &asked, deed(reply(true, BTreeMap::new()), None), dice)
+                let mut deed = deed(reply(true, BTreeMap::new()), None);
+                deed.instance = about.cloned();
+                self.agree_to_moves(wait, &asked, deed, dice)
             }
             AskKind::MaintenanceComplete => {
                 let mut deeds = self.doubled(wait, deed(reply(true, BTreeMap::new()), None), dice);
@@ -269,7 +308,9 @@ impl Manager {
                 ]),
             };
             deed.reply.actions.insert(instance.clone(), how);
-            if how == MoveHow::OwnAction {
+            if how == MoveHow::OwnAction && self.spec.conduct.idle {
+                self.wrongs.push(Fault::OwnActionNever);
+            } else if how == MoveHow::OwnAction {
                 // Some re-create first and answer then (Tacker), others agree first.
                 let after = dice.span(0, wait.0 + 20_000);
                 let order = if dice.chance(500) { Order::BootFirst } else { Order::DeleteFirst };
@@ -283,9 +324,10 @@ impl Manager {
         deeds
     }
 
-    fn doubled(&self, wait: Millis, deed: Box<AnswerDeed>, dice: &mut Dice) -> Vec<(Millis, Deed)> {
+    fn doubled(&mut self, wait: Millis, deed: Box<AnswerDeed>, dice: &mut Dice) -> Vec<(Millis, Deed)> {
         let mut deeds = vec![(wait, Deed::Answer(deed.clone()))];
         if self.spec.conduct.doubles {
+            self.wrongs.push(Fault::AnswerDoubled);
             deeds.push((wait + dice.span(0, 1500), Deed::Answer(deed)));
         }
         deeds
@@ -363,6 +405,19 @@ impl Manager {
         let name = like.name.clone();
         let instance = Instance { id, name, host: HostId::from(""), other_end: None, ..like.clone() };
         world.third_party(now, &Act::Call(CloudCall::Boot { instance })).is_ok()
+    }
+}
+
+/// What is wrong with an answer, of a manager that gives that one for ever in the end.
+fn wrong(answer: Answer, then: Answer) -> Vec<Fault> {
+    match answer {
+        Answer::Ack => Vec::new(),
+        Answer::Nack if then == Answer::Nack => vec![Fault::Nack, Fault::NackForEver],
+        Answer::Nack => vec![Fault::Nack],
+        Answer::Silent if then == Answer::Silent => vec![Fault::Silent, Fault::SilentForEver],
+        Answer::Silent => vec![Fault::Silent],
+        Answer::Slow => vec![Fault::SlowAnswer],
+        Answer::Late => vec![Fault::LateAnswer],
     }
 }
 

@@ -80,6 +80,20 @@ enum Wish {
     Release,
     Quarantine,
     Enter,
+    Note,
+}
+
+impl Wish {
+    const ALL: [Wish; 8] = [
+        Wish::Ask,
+        Wish::Fence,
+        Wish::Move,
+        Wish::Work,
+        Wish::Release,
+        Wish::Quarantine,
+        Wish::Enter,
+        Wish::Note,
+    ];
 }
 
 impl Draw<'_> {
@@ -87,7 +101,10 @@ impl Draw<'_> {
         let now = self.view.now;
         let planned = |decision: Decision| Planned { decision, reason: "drawn".to_owned(), group: 0 };
         if now > self.session.plan.maintenance_at + PATIENCE {
-            return Verdict { planned: vec![planned(Decision::Fail)], ..Verdict::default() };
+            // It even goes on wanting things after it gave up.
+            let more = Wish::ALL.iter().filter_map(|wish| self.one(*wish)).collect::<Vec<_>>();
+            let all = [Decision::Fail].into_iter().chain(more).chain([Decision::Fail]);
+            return Verdict { planned: all.map(planned).collect(), ..Verdict::default() };
         }
         let wishes = self.dice.below(MOST);
         let wanted: Vec<Decision> = (0..wishes).filter_map(|_| self.wish()).collect();
@@ -110,7 +127,12 @@ impl Draw<'_> {
             (25, Wish::Release),
             (1, Wish::Quarantine),
             (10, Wish::Enter),
+            (1, Wish::Note),
         ]);
+        self.one(wish)
+    }
+
+    fn one(&mut self, wish: Wish) -> Option<Decision> {
         match wish {
             Wish::Ask => self.ask(),
             Wish::Fence => Some(Decision::Fence { host: self.host(|stage| *stage == HostStage::Waiting)? }),
@@ -129,6 +151,10 @@ impl Draw<'_> {
             }
             Wish::Quarantine => self.leave_out(),
             Wish::Enter => self.enter(),
+            Wish::Note => Some(Decision::Note {
+                key: "chance".to_owned(),
+                value: Some("x".repeat(self.dice.below(2 * 1024) as usize)),
+            }),
         }
     }
 

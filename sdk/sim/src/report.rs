@@ -8,6 +8,7 @@ use fenix_core::state::State;
 use fenix_core::time::Time;
 
 use crate::checkers::Violation;
+use crate::coverage::Tally;
 use crate::scenario::session_id;
 use crate::truth::{Entry, Truth};
 
@@ -30,6 +31,8 @@ pub struct Report {
     pub calls: Vec<u64>,
     /// How much there was of it.
     pub stats: Stats,
+    /// What went wrong, was refused, was in the way and came about, each counted.
+    pub tally: Tally,
 }
 
 /// What came of one thing that Fenix handled.

@@ -6,7 +6,7 @@ use fenix_core::policy::Terms;
 use fenix_core::session::Stage;
 use fenix_core::time::{Millis, Time};
 use fenix_engine::Settings;
-use fenix_store::Failure;
+use serde::{Deserialize, Serialize};
 
 use crate::managers::ManagerSpec;
 
@@ -16,13 +16,15 @@ pub const START: Time = Time(0);
 /// A whole simulation: the cloud, its applications, the sessions, and what goes wrong.
 ///
 /// The same scenario with the same plug-ins gives the same run, byte for byte.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// What chance decides while it runs comes from here.
     pub seed: u64,
     /// The cloud: what is in it, how long things take, what fails, what others do.
     pub cloud: Spec,
-    /// The installation's limits.
+    /// The installation's limits; stands in no file.
+    #[serde(skip)]
     pub settings: Settings,
     /// Application managers and other listeners.
     pub managers: Vec<ManagerSpec>,
@@ -41,7 +43,8 @@ pub struct Scenario {
 }
 
 /// A session to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SessionSpec {
     /// When it is asked for.
     pub at: Millis,
@@ -62,7 +65,8 @@ pub struct SessionSpec {
 }
 
 /// One entry of a session's action list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Action {
     /// The plug-in's name.
     pub plugin: String,
@@ -73,7 +77,8 @@ pub struct Action {
 }
 
 /// Something that an administrator does at a fixed time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Order {
     /// When.
     pub at: Millis,
@@ -84,7 +89,8 @@ pub struct Order {
 }
 
 /// What an administrator can do to a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Hold it.
     Pause,
@@ -95,7 +101,8 @@ pub enum Command {
 }
 
 /// An administrator who looks at the sessions once in a while.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operator {
     /// How often a session that was halted, paused or failed is continued.
     pub continues: u32,
@@ -104,7 +111,8 @@ pub struct Operator {
 }
 
 /// What happens to Fenix and to what it sends, besides what [`Spec::wire`] says about calls to the cloud.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Faults {
     /// How many messages of a thousand are lost on their way.
     pub message_lost: u32,
@@ -116,16 +124,23 @@ pub struct Faults {
     pub action_call_lost: u32,
     /// How many calls of actions to the cloud of a thousand are done, and the action does not hear of it.
     pub action_call_unclear: u32,
+    /// How many changes that actions call for of a thousand are accepted and never done.
+    pub action_call_swallowed: u32,
     /// What happens to single calls that change the cloud.
     pub calls: Vec<CallFault>,
     /// Fenix is killed.
     pub kills: Vec<Kill>,
     /// Fenix stands still, as in a suspended machine, and the rest of the world does not.
     pub freezes: Vec<Freeze>,
+    /// The cloud does not answer: nothing that is sent reaches it.
+    pub outages: Vec<Freeze>,
+    /// The clock of Fenix's machine is set.
+    pub jumps: Vec<Jump>,
 }
 
 /// What happens to one call that changes the cloud.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CallFault {
     /// Which: counted from 1 in the order in which they set out, those of actions with them.
     pub call: u64,
@@ -134,7 +149,8 @@ pub struct CallFault {
 }
 
 /// What can happen to a call on its way. In each case its sender gets no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallFate {
     /// It never arrives.
     Lost,
@@ -145,7 +161,8 @@ pub enum CallFate {
 }
 
 /// One death of Fenix.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Kill {
     /// Which thing that it handles is its last one.
     pub when: When,
@@ -156,7 +173,8 @@ pub struct Kill {
 }
 
 /// Which thing that Fenix handles is its last one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum When {
     /// The first after that time; after [`Scenario::calm_at`] none.
     After(Millis),
@@ -165,18 +183,32 @@ pub enum When {
 }
 
 /// How far Fenix comes before it is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Point {
     /// Nothing of it is on disk.
     BeforeAppend,
-    /// The disk says no.
-    AppendFails(Failure),
+    /// The disk says no, and nothing of it is stored.
+    AppendLost,
+    /// The disk says no, and all of it is stored.
+    AppendStored,
     /// It is on disk, and so many of the orders that follow from it are carried out.
     AfterOrders(u32),
 }
 
-/// Fenix stands still.
-#[derive(Clone, Copy, Debug)]
+/// A clock is set.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jump {
+    /// When.
+    pub at: Millis,
+    /// By how many milliseconds: forward, or back if less than zero.
+    pub by: i64,
+}
+
+/// Something stands still for a while: Fenix, or what it talks to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Freeze {
     /// From when.
     pub at: Millis,
@@ -204,6 +236,18 @@ impl Scenario {
     /// The session of that id.
     pub fn session(&self, id: &SessionId) -> Option<&SessionSpec> {
         self.sessions.iter().zip(0..).find(|(_, place)| session_id(*place) == *id).map(|(spec, _)| spec)
+    }
+}
+
+impl Default for Scenario {
+    fn default() -> Scenario {
+        Scenario::new(0, Spec::default())
+    }
+}
+
+impl Default for SessionSpec {
+    fn default() -> SessionSpec {
+        SessionSpec::new("default")
     }
 }
 

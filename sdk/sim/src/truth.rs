@@ -118,6 +118,8 @@ pub enum Truth {
     Spins(String),
     /// What is done to Fenix and the cloud on purpose ends here.
     Calm,
+    /// The clock of Fenix's machine was set, by so many milliseconds.
+    ClockSet(i64),
 }
 
 /// How a call of an action ended.
@@ -206,6 +208,7 @@ impl fmt::Display for Truth {
             Truth::Started => f.write_str("fenix starts"),
             Truth::Panicked(why) => write!(f, "fenix panicked: {why}"),
             Truth::Spins(why) => write!(f, "fenix does not come to rest: {why}"),
+            Truth::ClockSet(by) => write!(f, "fenix's clock is set by {:.3} s", *by as f64 / 1000.0),
             Truth::Calm => f.write_str("from here on nothing goes wrong by itself"),
         }
     }

@@ -97,7 +97,8 @@ impl Account {
             | Truth::Started
             | Truth::Panicked(_)
             | Truth::Spins(_)
-            | Truth::Calm => {}
+            | Truth::Calm
+            | Truth::ClockSet(_) => {}
         }
     }
 

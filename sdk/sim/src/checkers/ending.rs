@@ -91,7 +91,8 @@ impl Hosts {
         }
         let reason = match session {
             Some(session) => session.hosts.get(host).is_some_and(|work| work.fenced),
-            None => self.is_half_done(sight, host) || self.tried.contains(host),
+            // Nobody can give back what does not answer any more.
+            None => self.is_half_done(sight, host) || self.tried.contains(host) || !known.up,
         };
         if !reason {
             let says = session.and_then(|session| session.hosts.get(host)).map(|work| work.stage.name());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fenix_cloud::sim::trace::{Actor, Happening, MoveKind};
 use fenix_core::id::{GroupId, HostId, InstanceId, ProjectId, SessionId, SubscriptionId, Zone};
 use fenix_core::inventory::{Group, Host, HostKind, Resources, Service};
-use fenix_core::time::Time;
+use fenix_core::time::{Millis, Time};
 
 use crate::scenario::Scenario;
 use crate::truth::{Truth, Want};
@@ -56,6 +56,10 @@ pub(super) struct Ground {
     pub(super) sessions: BTreeMap<SessionId, BTreeSet<HostId>>,
     /// When each standing order for messages was taken, and whose it is.
     pub(super) subscribed: BTreeMap<SubscriptionId, ProjectId>,
+    /// By how many milliseconds the clock of Fenix's machine is off.
+    clock_off: i64,
+    /// By how many milliseconds it was set forward, in all: never set back, it would be off by so many.
+    clock_gained: u64,
 }
 
 impl HostTruth {
@@ -108,9 +112,24 @@ impl Ground {
         self.subscribed.values().any(|owner| owner == project)
     }
 
+    /// What the clock of Fenix's machine shows. Fenix has no other one to tell dates by.
+    pub(super) fn wall(&self, at: Time) -> Time {
+        Time(at.0.saturating_add_signed(self.clock_off))
+    }
+
+    /// The latest that Fenix's time can be, which never goes back. How long something is ago Fenix tells by it: where a
+    /// clock was set forward, that time counts as passed.
+    pub(super) fn latest(&self, at: Time) -> Time {
+        at + Millis(self.clock_gained)
+    }
+
     pub(super) fn follow(&mut self, scenario: &Scenario, at: Time, what: &Truth) {
         match what {
             Truth::Cloud(what, by) => self.cloud(at, what, *by),
+            Truth::ClockSet(by) => {
+                self.clock_off += by;
+                self.clock_gained += u64::try_from(*by).unwrap_or(0);
+            }
             // Its answer may be lost for a while.
             Truth::Commanded(Want::Open(session)) => self.opened(scenario, session),
             Truth::Told(Want::Subscribe(subscription), Ok(_))

@@ -12,7 +12,7 @@ use crate::truth::Truth;
 /// Members that Fenix put out of service.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// With the time at which it came back, if it did.
+    /// With Fenix's time at which it came back, if it did.
     out: BTreeMap<InstanceId, (GroupId, Option<Time>)>,
 }
 
@@ -26,7 +26,7 @@ impl Checker for Groups {
             Happening::InService { instance, .. } => {
                 if let Some((_, back)) = self.out.get_mut(instance) {
                     // Later outages are others'.
-                    back.get_or_insert(sight.at);
+                    back.get_or_insert(sight.ground.latest(sight.at));
                 }
             }
             Happening::InstanceDeleted { instance } => {
@@ -41,7 +41,9 @@ impl Groups {
     fn went_out(&mut self, sight: &Sight<'_>, instance: &InstanceId, id: &GroupId, found: &mut Findings) {
         let Some(group) = sight.ground.groups.get(id) else { return };
         let recovery = group.recovery_time;
-        self.out.retain(|_, (_, back)| back.is_none_or(|back| sight.at < back + recovery));
+        // How long one is back already Fenix can only tell by its own clock.
+        let now = sight.ground.latest(sight.at);
+        self.out.retain(|_, (_, back)| back.is_none_or(|back| now < back + recovery));
         self.out.insert(instance.clone(), (id.clone(), None));
         let all: Vec<&str> =
             self.out.iter().filter(|(_, (of, _))| of == id).map(|(member, _)| member.as_str()).collect();

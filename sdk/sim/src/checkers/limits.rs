@@ -23,6 +23,10 @@ pub(super) struct Limits {
     taken: Vec<Taken>,
     /// Controllers in their turn.
     controllers: BTreeSet<HostId>,
+    /// Controllers on which an action is being called.
+    called: BTreeSet<HostId>,
+    /// Sessions that were removed: what they had begun on a controller is left as it is, and its turn is over.
+    removed: BTreeSet<SessionId>,
     /// The keys of the actions that are done, by host.
     done: BTreeMap<HostId, BTreeSet<String>>,
     /// When Fenix did something on which host.
@@ -60,6 +64,13 @@ impl Checker for Limits {
             Truth::Told(Want::Continue(session), Ok(_)) => {
                 self.continued.push((sight.at, session.clone()));
             }
+            Truth::Told(Want::Delete(session), Ok(_)) => {
+                self.removed.insert(session.clone());
+                let called = &self.called;
+                let goes_on = |host: &HostId| called.contains(host) || sight.owner(host) != Some(session);
+                self.controllers.retain(goes_on);
+            }
+            Truth::Killed => self.called.clear(),
             Truth::ActionReturned { host: Some(host), key, end, .. } => self.returned(sight, host, key, end),
             Truth::Cloud(Happening::HostRebooting { host }, Actor::Client) => last_one(sight, host, found),
             _ => {}
@@ -126,6 +137,7 @@ impl Limits {
             found.add(Check::R6, sight.at, what);
         }
         self.controllers.insert(host.clone());
+        self.called.insert(host.clone());
     }
 
     fn returned(&mut self, sight: &Sight<'_>, host: &HostId, key: &str, end: &ActionEnd) {
@@ -139,8 +151,9 @@ impl Limits {
                 self.out.remove(host);
                 true
             }
-            ActionEnd::Again => false,
+            ActionEnd::Again => sight.owner(host).is_some_and(|session| self.removed.contains(session)),
         };
+        self.called.remove(host);
         if over {
             self.controllers.remove(host);
         }

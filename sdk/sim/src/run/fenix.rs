@@ -6,8 +6,10 @@ use fenix_core::time::Millis;
 use fenix_engine::Engine;
 use fenix_engine::command::{Answer, CommandError};
 use fenix_engine::event::{self, CallId, Order, Ticket};
+use fenix_store::Failure;
 
 use super::{Envoy, Event, Run};
+use crate::coverage::Fault;
 use crate::plugins::AsWorkflows;
 use crate::report::Commit;
 use crate::scenario::{Kill, Point, When};
@@ -28,11 +30,14 @@ impl Run<'_> {
             Err(error) => return self.breaks(format!("the journal is unreadable: {error}")),
         };
         let settings = self.scenario.settings.clone();
-        let (last, now) = (self.journal.last_seq(), self.now);
+        let (last, now) = (self.journal.last_seq(), self.clock.wall(self.now));
         let recovered =
             catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, records, last, Vec::new(), now)));
         match recovered {
-            Ok(Ok(engine)) => self.engine = Some(engine),
+            Ok(Ok(engine)) => {
+                self.clock.start(engine.state().at);
+                self.engine = Some(engine);
+            }
             Ok(Err(error)) => return self.breaks(format!("recovery: {error}")),
             Err(panic) => return self.breaks(panic_text(&*panic)),
         }
@@ -76,9 +81,15 @@ impl Run<'_> {
 
     /// Has the engine handle one event, and carries out what follows.
     fn feed(&mut self, event: event::Event) {
-        let (now, workflows) = (self.now, AsWorkflows(self.plugins));
+        let workflows = AsWorkflows(self.plugins);
+        let (now, jumped) = self.clock.read(self.now);
         let Some(engine) = &mut self.engine else { return };
-        let handled = catch_unwind(AssertUnwindSafe(|| engine.handle(now, event, &workflows)));
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            if jumped > Millis::ZERO {
+                engine.handle(now, event::Event::ClockJumped(jumped), &workflows);
+            }
+            engine.handle(now, event, &workflows);
+        }));
         match handled {
             Ok(()) => self.commit(),
             Err(panic) => self.breaks(panic_text(&*panic)),
@@ -96,12 +107,20 @@ impl Run<'_> {
         let before = self.journal.last_seq();
         self.commits.push(Commit::default());
         match death.map(|death| death.point) {
-            Some(Point::BeforeAppend) => return self.die(death.map(|death| death.down).unwrap_or_default()),
-            Some(Point::AppendFails(how)) => self.journal.fail_at(self.journal.appends() + 1, how),
+            Some(Point::BeforeAppend) => {
+                self.count(Fault::KilledBefore);
+                return self.die(death.map(|death| death.down).unwrap_or_default());
+            }
+            Some(Point::AppendLost) => self.journal.fail_at(self.journal.appends() + 1, Failure::Lost),
+            Some(Point::AppendStored) => self.journal.fail_at(self.journal.appends() + 1, Failure::Stored),
             Some(Point::AfterOrders(_)) | None => {}
         }
         let Some(engine) = &mut self.engine else { return };
         let Ok(orders) = engine.commit(&mut self.journal) else {
+            self.count(match death.map(|death| death.point) {
+                Some(Point::AppendStored) => Fault::AppendStored,
+                _ => Fault::AppendLost,
+            });
             return self.die(death.map_or(Millis::from_secs(1), |death| death.down));
         };
         let orders = orders.into_inner();
@@ -114,13 +133,16 @@ impl Run<'_> {
         let most = match death.map(|death| death.point) {
             Some(Point::AfterOrders(most)) => most as usize,
             // The append that was to fail was not called: nothing was to be written.
-            Some(Point::BeforeAppend | Point::AppendFails(_)) | None => usize::MAX,
+            Some(Point::BeforeAppend | Point::AppendLost | Point::AppendStored) | None => usize::MAX,
         };
         for order in orders.into_iter().take(most) {
             self.carry_out(order);
         }
         match death {
-            Some(death) => self.die(death.down),
+            Some(death) => {
+                self.count(Fault::KilledAfter);
+                self.die(death.down);
+            }
             None => self.plan_wake(),
         }
     }
@@ -137,8 +159,9 @@ impl Run<'_> {
         let Some(due) = self.engine.as_ref().and_then(Engine::next_due) else { return };
         self.wakes += 1;
         let late = self.latency.span(0, 3);
-        let at = due.max(self.now) + if due > self.now { late } else { Millis::ZERO };
-        self.queue.push(at, Event::Wake { life: self.life, number: self.wakes });
+        let wait = self.until(due);
+        let wait = if wait > Millis::ZERO { wait + late } else { wait };
+        self.queue.push(self.now + wait, Event::Wake { life: self.life, number: self.wakes });
     }
 
     /// Fenix is gone: what it had in memory is lost, what it sent is on its way, what was sent to it is not answered.

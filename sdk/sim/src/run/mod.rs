@@ -4,6 +4,7 @@
 //! simulated cloud and by the simulated managers, each after a time that the seed says. Nothing here waits.
 
 mod fenix;
+mod machine;
 mod outside;
 mod people;
 mod queue;
@@ -22,6 +23,7 @@ use fenix_engine::ports::{Assignment, CloudCall};
 use fenix_store::MemJournal;
 
 use crate::checkers;
+use crate::coverage::{Fault, Tally, Watch};
 use crate::dice::{Dice, Purpose};
 use crate::managers::{Deed, Manager};
 use crate::plugins::Plugins;
@@ -35,6 +37,9 @@ const MOST_EVENTS: u64 = 5_000_000;
 
 /// Most things that Fenix may do without time passing.
 const MOST_AT_ONCE: u32 = 2_000;
+
+/// After so many events it is noted which blockers are shown: most of them last for hundreds.
+const LOOK_AT_BLOCKERS: u64 = 8;
 
 /// How long the simulation goes on after all sessions are over, for what comes late.
 const AFTERMATH: Millis = Millis::from_secs(120);
@@ -81,6 +86,12 @@ enum Event {
     Arm(usize),
     /// Fenix stands still from now on.
     Freeze(usize),
+    /// The cloud does not answer from now on.
+    Outage,
+    /// The cloud answers again.
+    OutageOver,
+    /// The clock of Fenix's machine is set.
+    Jump(usize),
     /// Fenix is started again.
     Start,
     /// From here on nothing goes wrong by itself.
@@ -124,6 +135,8 @@ struct Run<'a> {
     /// The next death of Fenix by time, once it is due.
     armed: Option<usize>,
     frozen_until: Time,
+    /// The clock by which Fenix goes.
+    clock: machine::Clock,
     /// Calls that change the cloud and whose results Fenix awaits.
     changes: BTreeSet<CallId>,
     envoys: BTreeMap<Ticket, Envoy>,
@@ -134,11 +147,14 @@ struct Run<'a> {
     /// How often each session was continued.
     continued: BTreeMap<usize, u32>,
     calm: bool,
+    /// For how many reasons the cloud cannot be reached now.
+    outages: u32,
     over_since: Option<Time>,
     /// True once Fenix itself was found at fault.
     broken: bool,
     at_once: u32,
     stats: Stats,
+    watch: Watch,
 }
 
 /// Runs a scenario to its end and checks what happened.
@@ -175,6 +191,7 @@ impl<'a> Run<'a> {
             calls: outside::Calls::new(&scenario.faults.calls),
             armed: None,
             frozen_until: START,
+            clock: machine::Clock::new(),
             changes: BTreeSet::new(),
             envoys: BTreeMap::new(),
             tickets: 0,
@@ -182,10 +199,12 @@ impl<'a> Run<'a> {
             truth: Vec::new(),
             continued: BTreeMap::new(),
             calm: false,
+            outages: 0,
             over_since: None,
             broken: false,
             at_once: 0,
             stats: Stats::default(),
+            watch: Watch::default(),
         })
     }
 
@@ -213,6 +232,13 @@ impl<'a> Run<'a> {
         }
         for (number, freeze) in scenario.faults.freezes.iter().enumerate() {
             self.queue.push(START + freeze.at, Event::Freeze(number));
+        }
+        for outage in &scenario.faults.outages {
+            self.queue.push(START + outage.at, Event::Outage);
+            self.queue.push(START + outage.at + outage.span, Event::OutageOver);
+        }
+        for (number, jump) in scenario.faults.jumps.iter().enumerate() {
+            self.queue.push(START + jump.at, Event::Jump(number));
         }
         self.queue.push(START + scenario.calm_at, Event::Calm);
         self.queue.push(START + Millis::from_secs(60), Event::Look);
@@ -245,6 +271,9 @@ impl<'a> Run<'a> {
             self.drain_trace();
             self.happen(due.what);
             self.drain_trace();
+            if self.stats.events.is_multiple_of(LOOK_AT_BLOCKERS) {
+                self.watch.blockers(self.engine.as_ref());
+            }
         }
     }
 
@@ -265,9 +294,16 @@ impl<'a> Run<'a> {
             Event::Look => self.look(),
             Event::Arm(kill) => self.armed = (!self.calm).then_some(kill),
             Event::Freeze(freeze) => self.freeze(freeze),
+            Event::Outage => self.outage(),
+            Event::OutageOver => self.outage_over(),
+            Event::Jump(jump) => self.jump(jump),
             Event::Start => self.start(),
             Event::Calm => self.calm_down(),
         }
+    }
+
+    fn count(&mut self, fault: Fault) {
+        self.watch.count(fault, 1);
     }
 
     fn tell(&mut self, what: Truth) {
@@ -286,6 +322,7 @@ impl<'a> Run<'a> {
     fn report(mut self) -> Report {
         self.stats.ended_at = self.now;
         let state = self.engine.as_ref().map(|engine| State::clone(engine.state())).unwrap_or_default();
+        let tally = self.tally();
         let ending = Ending {
             problems: self.cloud.target().problems(),
             refold: refold(&self.journal, &state),
@@ -303,7 +340,22 @@ impl<'a> Run<'a> {
             commits: self.commits,
             calls: self.calls.into_sent(),
             stats: self.stats,
+            tally,
         }
+    }
+
+    /// Everything that is counted of this simulation.
+    fn tally(&mut self) -> Tally {
+        self.watch.blockers(self.engine.as_ref());
+        for (mishap, times) in self.cloud.mishaps() {
+            self.watch.count(Fault::from(*mishap), *times);
+        }
+        for fault in self.truth.iter().filter_map(|entry| Fault::told(&entry.what)) {
+            self.watch.count(fault, 1);
+        }
+        // A journal that cannot be read is a violation already.
+        let records = self.journal.records().unwrap_or_default();
+        std::mem::take(&mut self.watch).tally(&records)
     }
 }
 
@@ -338,6 +390,9 @@ impl Event {
             | Event::Look
             | Event::Arm(_)
             | Event::Freeze(_)
+            | Event::Outage
+            | Event::OutageOver
+            | Event::Jump(_)
             | Event::Start
             | Event::Calm => false,
         }

@@ -8,6 +8,7 @@ use fenix_engine::event::{self, CallId, DeliveryError, Envelope};
 use fenix_engine::ports::{Assignment, CloudCall, CloudError, CloudReply, Progress};
 
 use super::{Event, Run};
+use crate::coverage::{Fault, Watch};
 use crate::dice::Dice;
 use crate::managers::{Deed, asked};
 use crate::plugins::Hand;
@@ -39,11 +40,13 @@ impl Run<'_> {
         let faults = &self.scenario.faults;
         let wait = self.latency.span(1, 200);
         if !self.calm && self.wire.chance(faults.message_lost) {
+            self.count(Fault::MessageLost);
             self.attempted(&envelope, false);
             let lost = Err(DeliveryError::Unreachable("no answer in time".into()));
             return self.bring(MESSAGE_TIMEOUT, life, event::Event::Delivered(id, lost));
         }
         if !self.calm && self.wire.chance(faults.message_doubled) {
+            self.count(Fault::MessageDoubled);
             let again = wait + self.wire.span(1, 5000);
             let copy = Event::Message { life, id, envelope: envelope.clone(), copy: true };
             self.queue.push(self.now + again, copy);
@@ -57,6 +60,7 @@ impl Run<'_> {
         let there = to.filter(|to| !self.managers[*to].is_away(self.now));
         let way_back = self.latency.span(1, 100);
         let Some(number) = there else {
+            self.count(Fault::ManagerAway);
             self.attempted(envelope, false);
             let refused = Err(DeliveryError::Unreachable("connection refused".into()));
             if !copy {
@@ -68,10 +72,14 @@ impl Run<'_> {
         for (wait, deed) in self.managers[number].receive(self.now, envelope, &mut self.manners) {
             self.queue.push(self.now + wait, Event::Deed { manager: number, deed });
         }
+        for wrong in self.managers[number].take_wrongs() {
+            self.count(wrong);
+        }
         if copy {
             return;
         }
         if !self.calm && self.wire.chance(self.scenario.faults.message_unclear) {
+            self.count(Fault::MessageUnclear);
             let lost = Err(DeliveryError::Unreachable("no answer in time".into()));
             return self.bring(MESSAGE_TIMEOUT, life, event::Event::Delivered(id, lost));
         }
@@ -107,9 +115,13 @@ impl Run<'_> {
         }
         self.stats.actions += 1;
         let faults = &self.scenario.faults;
-        let (lost, unclear) = match self.calm {
-            true => (0, 0),
-            false => (faults.action_call_lost, faults.action_call_unclear),
+        let odds = match self.calm {
+            true => Odds::default(),
+            false => Odds {
+                lost: if self.outages > 0 { 1000 } else { faults.action_call_lost },
+                unclear: faults.action_call_unclear,
+                swallowed: faults.action_call_swallowed,
+            },
         };
         let mut wire = Grip {
             now: self.now,
@@ -117,8 +129,8 @@ impl Run<'_> {
             world: self.cloud.target_mut(),
             truth: &mut self.truth,
             dice: &mut self.wire,
-            lost,
-            unclear,
+            watch: &mut self.watch,
+            odds,
             calls: &mut self.calls,
             commits: self.commits.len(),
             late: Vec::new(),
@@ -185,12 +197,20 @@ struct Grip<'a, 'f> {
     world: &'a mut World,
     truth: &'a mut Vec<Entry>,
     dice: &'a mut Dice,
-    lost: u32,
-    unclear: u32,
+    watch: &'a mut Watch,
+    odds: Odds,
     calls: &'a mut Calls<'f>,
     commits: usize,
     /// Calls that will arrive when nobody waits for them any more, and after how long.
     late: Vec<(Millis, CloudCall)>,
+}
+
+/// How many of an action's calls of a thousand go wrong, and how.
+#[derive(Clone, Copy, Default)]
+struct Odds {
+    lost: u32,
+    unclear: u32,
+    swallowed: u32,
 }
 
 impl Hand for Grip<'_, '_> {
@@ -211,11 +231,20 @@ impl Hand for Grip<'_, '_> {
             }
             None => {}
         }
-        if self.dice.chance(self.lost) {
+        if self.dice.chance(self.odds.lost) {
+            self.watch.count(Fault::ActionCallLost, 1);
             return no_answer();
         }
+        if self.dice.chance(self.odds.swallowed) && !fenix_cloud::sim::is_read(call) {
+            self.watch.count(Fault::ActionCallSwallowed, 1);
+            return Ok(CloudReply::Accepted);
+        }
         let result = self.world.call(self.now, call);
-        if self.dice.chance(self.unclear) { no_answer() } else { result }
+        if self.dice.chance(self.odds.unclear) {
+            self.watch.count(Fault::ActionCallUnclear, 1);
+            return no_answer();
+        }
+        result
     }
 }
 

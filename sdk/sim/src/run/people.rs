@@ -9,6 +9,7 @@ use fenix_core::time::Millis;
 use fenix_engine::command::Command;
 
 use super::{Envoy, Event, Run};
+use crate::coverage::Fault;
 use crate::managers::AnswerDeed;
 use crate::scenario::{self, SessionSpec, session_id};
 use crate::truth::{Truth, Want};
@@ -55,6 +56,11 @@ impl Run<'_> {
     pub(super) fn order(&mut self, number: usize) {
         let order = &self.scenario.orders[number];
         let session = session_id(order.session);
+        self.count(match order.what {
+            scenario::Command::Pause => Fault::Paused,
+            scenario::Command::Continue => Fault::Continued,
+            scenario::Command::Delete => Fault::Deleted,
+        });
         match order.what {
             scenario::Command::Pause => {
                 self.send(Command::Pause { session: session.clone() }, Some(Want::Pause(session)));
@@ -161,7 +167,32 @@ impl Run<'_> {
         if !self.calm {
             self.frozen_until = self.now + self.scenario.faults.freezes[number].span;
             self.stats.freezes += 1;
+            self.count(Fault::Frozen);
         }
+    }
+
+    pub(super) fn outage(&mut self) {
+        if !self.calm {
+            self.outages += 1;
+            self.count(Fault::Outage);
+            self.set_wire();
+        }
+    }
+
+    pub(super) fn outage_over(&mut self) {
+        self.outages = self.outages.saturating_sub(1);
+        self.set_wire();
+    }
+
+    /// The wire as it is now: cut, bad as the scenario says, or good.
+    fn set_wire(&mut self) {
+        let wire = &self.scenario.cloud.wire;
+        let (answer_ms, timeout_ms) = (wire.answer_ms, wire.timeout_ms);
+        self.cloud.set_wire(match (self.calm, self.outages > 0) {
+            (true, _) => Wire { answer_ms, timeout_ms, ..Wire::default() },
+            (false, true) => Wire { lost: 1.0, answer_ms, timeout_ms, ..Wire::default() },
+            (false, false) => wire.clone(),
+        });
     }
 
     /// The end of all trouble: the wire is good, others keep still, and operators mend what is broken.
@@ -169,11 +200,11 @@ impl Run<'_> {
         self.calm = true;
         self.armed = None;
         self.tell(Truth::Calm);
-        let wire = &self.scenario.cloud.wire;
-        let good = Wire { answer_ms: wire.answer_ms, timeout_ms: wire.timeout_ms, ..Wire::default() };
-        self.cloud.set_wire(good);
+        self.set_wire();
         let now = self.now;
         let guests_resume = self.scenario.cloud.failures.guests_resume;
+        let hung = self.cloud.target().hung();
+        self.watch.count(Fault::MoveHung, hung);
         let world = self.cloud.target_mut();
         world.set_odds(Failures { guests_resume, ..Failures::default() }, Others::default());
         let hosts: Vec<HostId> = world.summary().hosts.iter().map(|host| host.host.id.clone()).collect();

@@ -6,7 +6,6 @@ use fenix_core::time::Millis;
 use fenix_sim::dice::{Dice, Purpose};
 use fenix_sim::report::Report;
 use fenix_sim::scenario::{CallFate, CallFault, Faults, Kill, Point, When};
-use fenix_store::Failure;
 
 /// One way to crash.
 #[derive(Clone, Debug)]
@@ -32,8 +31,8 @@ pub(crate) fn all(plain: &Report, seed: u64) -> Vec<Crash> {
     for (number, commit) in (1..).zip(&plain.commits) {
         let mut points = Vec::new();
         if commit.records > 0 {
-            points.push(Point::AppendFails(Failure::Lost));
-            points.push(Point::AppendFails(Failure::Stored));
+            points.push(Point::AppendLost);
+            points.push(Point::AppendStored);
         }
         if commit.records + commit.orders > 0 {
             points.push(Point::BeforeAppend);

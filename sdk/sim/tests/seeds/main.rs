@@ -4,20 +4,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod named;
 mod rules;
 mod runs;
 mod same;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use fenix_sim::coverage::Coverage;
 use fenix_sim::generate::Profile;
+use fenix_sim::many;
 use fenix_sim::plugins::Components;
 use fenix_sim::reckless::{self, Reckless};
 use fenix_sim::report::{Fate, Report};
 use fenix_sim::scenario::Scenario;
+
+/// How many sessions came to which kind of end.
+type Fates = BTreeMap<&'static str, u32>;
 
 /// The plug-ins that come with Fenix, in their sandbox.
 fn components() -> Components {
@@ -38,38 +42,29 @@ fn run(scenario: &Scenario, components: &Components) -> Report {
     fenix_sim::run(scenario, &Reckless::new(scenario.seed, components)).unwrap()
 }
 
-/// Runs the scenario of each seed, or of the one that `FENIX_SEED` names; nothing may be broken. Returns how many
-/// sessions came to which kind of end.
-fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario + Sync) -> BTreeMap<&'static str, u32> {
+/// Runs the scenario of each seed, or of the one that `FENIX_SEED` names; nothing may be broken. Returns what was met,
+/// and how many sessions came to which kind of end.
+fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario + Sync) -> (Coverage, Fates) {
     let components = components();
     let one: Option<u64> = std::env::var("FENIX_SEED").ok().map(|seed| seed.parse().unwrap());
-    let (first, last) = one.map_or((*seeds.start(), *seeds.end()), |seed| (seed, seed));
-    let next = AtomicU64::new(first);
-    let (fates, broken) = (Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed > last || !broken.lock().unwrap().is_empty() {
-            return;
-        }
-        let scenario = make(seed);
-        let report = run(&scenario, &components);
+    let seeds = one.map_or(seeds, |seed| seed..=seed);
+    let (mut coverage, mut fates, mut shown) = (Coverage::default(), Fates::new(), None);
+    let take = |scenario: &Scenario, report: Report| {
+        coverage.add(&report.tally);
         for session in 0..scenario.sessions.len() {
-            *fates.lock().unwrap().entry(kind(&report.fate(session))).or_default() += 1;
+            *fates.entry(kind(&report.fate(session))).or_default() += 1;
         }
         if one.is_some() || !report.violations.is_empty() {
-            broken.lock().unwrap().push(report);
+            shown = Some(report);
         }
+        shown.is_none()
     };
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    if let Some(report) = broken.into_inner().unwrap().first() {
+    many::run_all(seeds, make, &components, take).unwrap();
+    if let Some(report) = shown {
         let told = if one.is_some() { report.timeline() } else { report.to_string() };
         assert!(report.violations.is_empty(), "{told}\nagain: FENIX_SEED={}", report.seed);
     }
-    fates.into_inner().unwrap()
+    (coverage, fates)
 }
 
 fn kind(fate: &Fate) -> &'static str {

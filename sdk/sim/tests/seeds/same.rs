@@ -31,3 +31,8 @@ fn a_seed_is_a_run_of_two_sessions() {
 fn a_seed_is_a_run_of_a_reckless_workflow() {
     check(|seed| generate::reckless(seed, &wild()));
 }
+
+#[test]
+fn a_seed_is_a_run_of_a_bad_day() {
+    check(generate::wide);
+}

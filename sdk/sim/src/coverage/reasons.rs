@@ -1,0 +1,64 @@
+//! What cannot be met in any simulation, and why. Whoever changes a rule so that it can is told by the test.
+
+use super::table::{Row, Table};
+
+const NOT_UNDER: &str = "the rule is not asked about such a decision";
+const TIME: &str = "an answer that R1 asks for comes after the question was delivered";
+const SETTLED: &str = "controllers lose no power here, and what R6 asks was asked when the host was fenced";
+const NOT_SENT: &str = "the engine itself sends nothing to the cloud for it";
+const AT_ONCE: &str = "it is begun in the moment in which it is admitted";
+const HELD: &str = "a host with an effect in flight enters no other stage";
+const BEGUN: &str =
+    "it is asked when an effect is admitted, and counts nothing that can change until it is begun";
+
+const NOT_HELD: &str = "the simulated journal is never full: that is tried on a real disk";
+
+/// Why something cannot be met; `None` if it can.
+pub(super) fn reason(row: &Row) -> Option<&'static str> {
+    let (first, then) = row.words.split_once(", ").unwrap_or((&row.words, ""));
+    match row.table {
+        Table::Refusal => refusal(first, then),
+        Table::Withdrawal => match first {
+            "R3" => Some(TIME),
+            "R6" => Some(SETTLED),
+            "R7" => Some(HELD),
+            "R9" | "R10" => Some(BEGUN),
+            _ => None,
+        },
+        Table::Effect => match (first, then) {
+            ("work before the first host" | "work on a host" | "work after the last host", "unknown") => {
+                Some(NOT_SENT)
+            }
+            ("work before the first host" | "work after the last host", "withdrawn") => Some(AT_ONCE),
+            ("release", "withdrawn") => Some(HELD),
+            _ => None,
+        },
+        Table::Blocker if first == "held" => Some(NOT_HELD),
+        Table::Fault
+        | Table::Ask
+        | Table::Policy
+        | Table::Blocker
+        | Table::Phase
+        | Table::Condition
+        | Table::Stage => None,
+    }
+}
+
+/// Every decision is under R8; the rest as `rules::admit` and its table say.
+fn refusal(rule: &str, decision: &str) -> Option<&'static str> {
+    let under: &[&str] = match rule {
+        "R1" => &["ask", "move"],
+        "R2" => &["move"],
+        "R3" => return Some(if decision == "move" { TIME } else { NOT_UNDER }),
+        "R4" => &["fence", "work"],
+        "R5" => &["fence", "move"],
+        "R6" if decision == "work" => return Some(SETTLED),
+        "R6" => &["fence"],
+        "R7" => &["ask", "release", "work", "enter"],
+        "R9" => &["ask", "note"],
+        "R10" => &["fence", "release", "move", "work", "quarantine"],
+        "R11" => &["ask", "fence", "release", "move", "work", "quarantine"],
+        _ => return None,
+    };
+    if under.contains(&decision) { None } else { Some(NOT_UNDER) }
+}
