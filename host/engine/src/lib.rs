@@ -32,7 +32,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fenix_core::id::{EffectId, HostId, InstanceId, MessageId, SessionId};
+use fenix_core::id::{EffectId, HostId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::record::{Body, Record};
 use fenix_core::session::Condition;
 use fenix_core::state::State;
@@ -53,8 +53,8 @@ enum Owner {
     Read,
     /// An effect.
     Effect(SessionId, EffectId),
-    /// A message.
-    Message(SessionId, MessageId),
+    /// A message to a subscriber.
+    Message(SessionId, MessageId, SubscriptionId),
 }
 
 /// An order whose result is awaited.
@@ -82,6 +82,8 @@ pub struct Engine {
     awaited: BTreeMap<CallId, Awaited>,
     carriers: BTreeMap<(SessionId, EffectId), carry::Carrier>,
     attempts: BTreeMap<(SessionId, MessageId), outbox::Attempts>,
+    /// Subscribers to whom a message of the session is on its way, though it may have been dropped since.
+    reaching: BTreeSet<(SessionId, SubscriptionId)>,
     reader: observe::Reader,
     /// Sessions to be decided, and why.
     woken: BTreeMap<SessionId, Trigger>,
@@ -105,6 +107,7 @@ impl Engine {
             awaited: BTreeMap::new(),
             carriers: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            reaching: BTreeSet::new(),
             reader: observe::Reader::default(),
             woken: BTreeMap::new(),
             rereading: BTreeSet::new(),

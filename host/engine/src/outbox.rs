@@ -38,16 +38,21 @@ impl Engine {
             .collect();
         for (session, message) in due {
             let Some(envelope) = self.envelope(&session, &message) else { continue };
-            let id = self.new_call(Owner::Message(session.clone(), message.id), None);
+            let owner = Owner::Message(session.clone(), message.id, message.to.clone());
+            let id = self.new_call(owner, None);
+            self.reaching.insert((session.clone(), message.to));
             self.attempts.entry((session, message.id)).or_default().in_flight = Some(id);
             self.orders.push(Order::Deliver { id, envelope: Box::new(envelope) });
         }
     }
 
-    /// When a message may be tried next; `None` while an attempt is under way.
+    /// When a message may be tried next; `None` while an attempt is under way, or one with a message before it that was
+    /// dropped meanwhile: what is still on its way must not be overtaken.
     fn due(&self, session: &Session, message: &Message) -> Option<Time> {
+        if self.reaching.contains(&(session.id.clone(), message.to.clone())) {
+            return None;
+        }
         match self.attempts.get(&(session.id.clone(), message.id)) {
-            Some(attempts) if attempts.in_flight.is_some() => None,
             Some(attempts) => Some(message.not_before.max(attempts.next_at)),
             None => Some(message.not_before),
         }
@@ -120,8 +125,9 @@ impl Engine {
 
     pub(crate) fn delivered(&mut self, id: CallId, result: Result<(), DeliveryError>) {
         let Some(awaited) = self.awaited.remove(&id) else { return };
-        let Owner::Message(session, message) = awaited.owner else { return };
+        let Owner::Message(session, message, to) = awaited.owner else { return };
         self.agenda.touch(&session);
+        self.reaching.remove(&(session.clone(), to));
         let known = self.state.session(&session).and_then(|known| known.outbox.get(message)).cloned();
         let Some(known) = known else {
             self.attempts.remove(&(session, message));

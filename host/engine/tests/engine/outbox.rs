@@ -146,6 +146,19 @@ fn messages_of_an_ended_question_are_dropped() {
 }
 
 #[test]
+fn what_is_dropped_on_its_way_is_not_overtaken_by_the_next() {
+    let mut world = asked();
+    let (late, _) = world.mail.pop_front().unwrap();
+    world.delete().unwrap();
+    assert_eq!(ended(&world), [&Delivery::Dropped]);
+    assert_eq!(waiting(&world), [""; 0], "the manager may get the question yet");
+    world.event(Event::Delivered(late, Ok(())));
+    let next = world.deliver_all();
+    assert_eq!(to(&next), ["m"]);
+    assert_eq!(next[0].ask.as_ref().map(|ask| ask.kind), Some(AskKind::MaintenanceComplete));
+}
+
+#[test]
 fn the_window_to_answer_runs_from_confirmed_delivery() {
     let mut world = World::opened_with(|plan| plan.maintenance_at = plan.maintenance_at + secs(3600));
     world.decide([ask(AskKind::Maintenance, None)]);
