@@ -4,10 +4,13 @@
 //! Ends with an error, and names the seeds, if anything was broken; and if something was met less than a hundred times
 //! in ten thousand seeds.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use fenix_sim::coverage::{Coverage, Table, table};
 use fenix_sim::plugins::Components;
+use fenix_sim::report::Report;
+use fenix_sim::scenario::Scenario;
 use fenix_sim::{generate, many};
 
 type Fault = Box<dyn std::error::Error>;
@@ -18,6 +21,51 @@ const SEEDS: u64 = 10_000;
 /// How often everything is to be met in [`SEEDS`] seeds; in proportion in fewer.
 const LEAST: u64 = 100;
 
+/// What the simulations were, in all.
+#[derive(Default)]
+struct Totals {
+    sessions: u64,
+    hosts: u64,
+    events: u64,
+    kills: u64,
+    broken: u64,
+    /// How many sessions came to which end.
+    fates: BTreeMap<&'static str, u64>,
+}
+
+impl Totals {
+    fn add(&mut self, scenario: &Scenario, report: &Report) {
+        self.sessions += scenario.sessions.len() as u64;
+        self.hosts += scenario.cloud.host.len() as u64;
+        self.events += report.stats.events;
+        self.kills += report.stats.kills;
+        self.broken += report.violations.len() as u64;
+        for session in 0..scenario.sessions.len() {
+            *self.fates.entry(report.fate(session).name()).or_default() += 1;
+        }
+    }
+
+    /// The totals in a paragraph, and how the sessions ended.
+    fn text(&self, seeds: u64, minutes: f64) -> String {
+        let Totals { sessions, hosts, events, kills, broken, fates } = self;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut text = format!(
+            "{seeds} seeds ({sessions} sessions, {hosts} hosts, {events} events, {kills} deaths of Fenix) in {minutes:.1} \
+             minutes on {processors} processors: {broken} rules broken or sessions that stand still without a reason.\n\n\
+             | at its end the session is | sessions |\n|---|--:|\n"
+        );
+        for (fate, times) in fates {
+            let fate = match *fate {
+                "absent" => "removed by an administrator, or was never made",
+                "running" => "running: it waits for somebody, and says for whom",
+                other => other,
+            };
+            text.push_str(&format!("| {fate} | {times} |\n"));
+        }
+        text
+    }
+}
+
 #[expect(clippy::print_stderr, reason = "faults go where the page does not")]
 fn main() -> Result<(), Fault> {
     let mut args = std::env::args().skip(1);
@@ -25,41 +73,33 @@ fn main() -> Result<(), Fault> {
     let seeds: u64 = args.next().map_or(Ok(SEEDS), |seeds| seeds.parse())?;
     let components = Components::shipped()?;
     let mut coverage = Coverage::default();
-    let (mut sessions, mut events, mut hosts, mut broken) = (0, 0, 0, 0);
+    let mut totals = Totals::default();
     let begun = Instant::now();
     many::run_all(1..=seeds, generate::wide, &components, |scenario, report| {
         coverage.add(&report.tally);
-        sessions += scenario.sessions.len() as u64;
-        events += report.stats.events;
-        hosts += scenario.cloud.host.len() as u64;
+        totals.add(scenario, &report);
         for violation in &report.violations {
-            broken += 1;
             eprintln!("seed {}: {violation}", report.seed);
         }
         true
     })?;
     let minutes = begun.elapsed().as_secs_f64() / 60.0;
-    let figures = format!(
-        "{seeds} seeds ({sessions} sessions, {hosts} hosts, {events} events) in {minutes:.1} minutes on {} processors: \
-         {broken} violations.",
-        std::thread::available_parallelism().map_or(1, usize::from)
-    );
-    std::fs::write(page, text(&coverage, &figures))?;
+    std::fs::write(page, text(&coverage, &totals.text(seeds, minutes)))?;
     let problems = coverage.problems(LEAST * seeds / SEEDS);
     for problem in &problems {
         eprintln!("{problem}");
     }
-    match (broken, problems.len()) {
+    match (totals.broken, problems.len()) {
         (0, 0) => Ok(()),
-        _ => {
-            Err(format!("{broken} violations, and {} lines too rarely or wrongly met", problems.len()).into())
+        (broken, rows) => {
+            Err(format!("{broken} violations, and {rows} rows too rarely or wrongly met").into())
         }
     }
 }
 
 fn text(coverage: &Coverage, figures: &str) -> String {
     let mut text = format!(
-        "# Bad days: what the seeds met\n\nMade by `make seeds`; [PROOF](PROOF.md) says what it is about.\n\n{figures}\n\n\
+        "# Bad days: what the seeds met\n\nMade by `make seeds`; [PROOF](PROOF.md) says what it is about.\n\n{figures}\n\
          *Times* is how often something was met, *seeds* in how many of the runs.\n"
     );
     for one in Table::ALL {

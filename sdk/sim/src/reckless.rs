@@ -147,7 +147,8 @@ impl Draw<'_> {
                 Some(Decision::Work { target })
             }
             Wish::Release => {
-                Some(Decision::Release { host: self.host(|stage| *stage == HostStage::Worked)? })
+                let is_begun = |stage: &HostStage| matches!(stage, HostStage::Worked | HostStage::Working);
+                Some(Decision::Release { host: self.host(is_begun)? })
             }
             Wish::Quarantine => self.leave_out(),
             Wish::Enter => self.enter(),

@@ -97,6 +97,21 @@ pub enum Fate {
     Absent,
 }
 
+impl Fate {
+    /// The fate in a word, without its reason.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fate::Done => "done",
+            Fate::Failed(_) => "failed",
+            Fate::Parked(_) => "parked",
+            Fate::Paused => "paused",
+            Fate::Closing => "closing",
+            Fate::Running => "running",
+            Fate::Absent => "absent",
+        }
+    }
+}
+
 impl Report {
     /// What became of a session, by its place in the scenario.
     pub fn fate(&self, session: usize) -> Fate {

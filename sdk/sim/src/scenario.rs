@@ -136,6 +136,8 @@ pub struct Faults {
     pub outages: Vec<Freeze>,
     /// The clock of Fenix's machine is set.
     pub jumps: Vec<Jump>,
+    /// The disk of Fenix's machine is full.
+    pub full_disks: Vec<FullDisk>,
 }
 
 /// What happens to one call that changes the cloud.
@@ -214,6 +216,18 @@ pub struct Freeze {
     pub at: Millis,
     /// How long.
     pub span: Millis,
+}
+
+/// A disk is full for a while.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullDisk {
+    /// From when.
+    pub at: Millis,
+    /// How long.
+    pub span: Millis,
+    /// How many records the space takes that Fenix holds back for closings.
+    pub room: u64,
 }
 
 impl Scenario {

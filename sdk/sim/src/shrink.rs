@@ -50,6 +50,7 @@ fn cuts(scenario: &Scenario) -> Vec<Cut> {
     cuts.extend(one_by_one(scenario.faults.freezes.len(), |it, at| take(&mut it.faults.freezes, at)));
     cuts.extend(one_by_one(scenario.faults.outages.len(), |it, at| take(&mut it.faults.outages, at)));
     cuts.extend(one_by_one(scenario.faults.jumps.len(), |it, at| take(&mut it.faults.jumps, at)));
+    cuts.extend(one_by_one(scenario.faults.full_disks.len(), |it, at| take(&mut it.faults.full_disks, at)));
     cuts.extend(one_by_one(scenario.cloud.host.len(), without_host));
     cuts.extend(one_by_one(scenario.cloud.instance.len(), |it, at| take(&mut it.cloud.instance, at)));
     cuts.extend(one_by_one(scenario.cloud.group.len(), |it, at| {
@@ -107,8 +108,16 @@ fn whole_kinds() -> Vec<Cut> {
         Box::new(|it| set(&mut it.cloud.failures, Failures::default())),
         Box::new(|it| set(&mut it.cloud.others, Others::default())),
         Box::new(|it| {
-            let Faults { calls, kills, freezes, outages, jumps, .. } = it.faults.clone();
-            it.faults = Faults { calls, kills, freezes, outages, jumps, ..Faults::default() };
+            let usual = Faults {
+                message_lost: 0,
+                message_unclear: 0,
+                message_doubled: 0,
+                action_call_lost: 0,
+                action_call_unclear: 0,
+                action_call_swallowed: 0,
+                ..it.faults.clone()
+            };
+            it.faults = usual;
             true
         }),
         Box::new(|it| {

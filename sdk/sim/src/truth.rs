@@ -112,6 +112,12 @@ pub enum Truth {
     Killed,
     /// Fenix started again.
     Started,
+    /// The journal took nothing: Fenix gave up what it had in memory alone, and goes on as if it had been killed.
+    JournalFailed,
+    /// Fenix opened its journal again, with nothing of its own under way.
+    Reopened,
+    /// True if Fenix begins nothing in any session from now on, false if it does again.
+    Held(bool),
     /// Fenix panicked: a bug.
     Panicked(String),
     /// Fenix does not come to rest: a bug.
@@ -206,6 +212,10 @@ impl fmt::Display for Truth {
             Truth::Told(want, Err(why)) => write!(f, "admin  <- fenix: {want}: refused: {why}"),
             Truth::Killed => f.write_str("fenix is killed"),
             Truth::Started => f.write_str("fenix starts"),
+            Truth::JournalFailed => f.write_str("fenix's journal takes nothing: the disk is full"),
+            Truth::Reopened => f.write_str("fenix opens its journal again"),
+            Truth::Held(true) => f.write_str("fenix holds everything"),
+            Truth::Held(false) => f.write_str("fenix lets everything go on"),
             Truth::Panicked(why) => write!(f, "fenix panicked: {why}"),
             Truth::Spins(why) => write!(f, "fenix does not come to rest: {why}"),
             Truth::ClockSet(by) => write!(f, "fenix's clock is set by {:.3} s", *by as f64 / 1000.0),

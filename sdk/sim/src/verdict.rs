@@ -98,7 +98,10 @@ impl Account {
             | Truth::Panicked(_)
             | Truth::Spins(_)
             | Truth::Calm
-            | Truth::ClockSet(_) => {}
+            | Truth::ClockSet(_)
+            | Truth::JournalFailed
+            | Truth::Reopened
+            | Truth::Held(_) => {}
         }
     }
 

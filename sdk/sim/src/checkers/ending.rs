@@ -64,7 +64,7 @@ impl Checker for Hosts {
         for (id, hosts) in &sight.ground.sessions {
             let session = ending.state.session(id);
             for host in hosts {
-                self.left_behind(sight, session, host, found);
+                self.left_behind((sight, ending), (id, session), host, found);
                 self.left_out(sight, session, host, found);
             }
         }
@@ -84,15 +84,25 @@ impl Hosts {
     }
 
     /// A host that Fenix disabled, and nobody enabled.
-    fn left_behind(&self, sight: &Sight<'_>, session: Option<&Session>, host: &HostId, found: &mut Findings) {
+    fn left_behind(
+        &self,
+        (sight, ending): (&Sight<'_>, &Ending),
+        (id, session): (&SessionId, Option<&Session>),
+        host: &HostId,
+        found: &mut Findings,
+    ) {
         let Some(known) = sight.ground.hosts.get(host) else { return };
         if !matches!((&known.service, known.changed.0), (Service::Disabled { .. }, Actor::Client)) {
             return;
         }
         let reason = match session {
             Some(session) => session.hosts.get(host).is_some_and(|work| work.fenced),
-            // Nobody can give back what does not answer any more.
-            None => self.is_half_done(sight, host) || self.tried.contains(host) || !known.up,
+            // Nobody can give back what does not answer any more, or while the cloud does not: why, is kept with the host.
+            None => {
+                let past = ending.state.past.host(host).and_then(|past| past.quarantined.as_ref());
+                let told = past.is_some_and(|past| past.session == *id && past.begun && !past.why.is_empty());
+                told || self.is_half_done(sight, host) || self.tried.contains(host) || !known.up
+            }
         };
         if !reason {
             let says = session.and_then(|session| session.hosts.get(host)).map(|work| work.stage.name());

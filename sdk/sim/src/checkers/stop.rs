@@ -1,4 +1,5 @@
-//! R8: once somebody was told that a session is held or closed, nothing forward begins in it.
+//! R8: once somebody was told that a session is held or closed, nothing forward begins in it; and in none while Fenix
+//! holds everything.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +13,8 @@ use crate::truth::{Truth, Want};
 #[derive(Default)]
 pub(super) struct Stop {
     stopped: BTreeSet<SessionId>,
+    /// True while everything is held.
+    held: bool,
 }
 
 impl Checker for Stop {
@@ -33,7 +36,9 @@ impl Checker for Stop {
                 call: CloudCall::Migrate { instance, .. } | CloudCall::LiveMigrate { instance, .. },
                 ..
             } => self.instance(sight, instance, found),
-            Truth::ActionCalled { session, key, .. } if self.stopped.contains(session) => {
+            Truth::Held(held) => self.held = *held,
+            Truth::Killed | Truth::JournalFailed => self.held = false,
+            Truth::ActionCalled { session, key, .. } if self.is_stopped(session) => {
                 found.add(
                     Check::R8,
                     sight.at,
@@ -46,8 +51,12 @@ impl Checker for Stop {
 }
 
 impl Stop {
+    fn is_stopped(&self, session: &SessionId) -> bool {
+        self.held || self.stopped.contains(session)
+    }
+
     fn host(&self, sight: &Sight<'_>, host: &HostId, what: &str, found: &mut Findings) {
-        if sight.owner(host).is_some_and(|session| self.stopped.contains(session)) {
+        if sight.owner(host).is_some_and(|session| self.is_stopped(session)) {
             found.add(Check::R8, sight.at, format!("{host} was {what} after its session was stopped"));
         }
     }

@@ -123,6 +123,12 @@ faults! {
     AppendStored => "append failed, all stored",
     /// Fenix was killed with some of its orders carried out.
     KilledAfter => "killed after the append",
+    /// The append found no room, and the space that was held back was given up.
+    DiskFull => "disk full",
+    /// The append found no room in the space that had been held back, either.
+    ReserveFull => "disk full, the space for closings too",
+    /// Everything had been held, and there was room again.
+    RoomAgain => "disk has room again",
     /// Fenix stood still.
     Frozen => "stood still",
     /// The clock was set forward.

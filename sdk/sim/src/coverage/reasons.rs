@@ -11,8 +11,6 @@ const HELD: &str = "a host with an effect in flight enters no other stage";
 const BEGUN: &str =
     "it is asked when an effect is admitted, and counts nothing that can change until it is begun";
 
-const NOT_HELD: &str = "the simulated journal is never full: that is tried on a real disk";
-
 /// Why something cannot be met; `None` if it can.
 pub(super) fn reason(row: &Row) -> Option<&'static str> {
     let (first, then) = row.words.split_once(", ").unwrap_or((&row.words, ""));
@@ -33,7 +31,6 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
             ("release", "withdrawn") => Some(HELD),
             _ => None,
         },
-        Table::Blocker if first == "held" => Some(NOT_HELD),
         Table::Fault
         | Table::Ask
         | Table::Policy

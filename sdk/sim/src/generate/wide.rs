@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fenix_cloud::sim::spec::{Failures, Span, Spec};
+use fenix_cloud::sim::spec::{Failures, InstanceSpec, Span, Spec};
 use fenix_core::ask::{AskKind, MoveHow};
-use fenix_core::id::HostId;
+use fenix_core::id::{HostId, ProjectId};
 use fenix_core::inventory::{HostKind, Movable};
 use fenix_core::policy::{Policies, Policy, Terms};
 use fenix_core::session::Stage;
@@ -16,10 +16,51 @@ use super::Profile;
 use crate::dice::{Dice, Purpose};
 use crate::managers::{Answer, Answers, Conduct, How, ScaleIn};
 use crate::reckless;
-use crate::scenario::{Action, Command, Freeze, Jump, Order, Scenario, SessionSpec};
+use crate::scenario::{Action, Command, Freeze, FullDisk, Jump, Order, Scenario, SessionSpec};
 
 /// How many hosts a cloud has, the controllers among them. Small ones show most faults and cost least.
 const SIZES: [(u32, RangeInclusive<u64>); 4] = [(45, 2..=6), (30, 7..=12), (17, 13..=24), (8, 25..=40)];
+
+/// How many scenarios of a thousand have what beside what the other generators draw. A row of the table of what was met
+/// (`coverage`) that is met too rarely is made more frequent here, or in the weights beside its draw.
+mod permille {
+    /// Terms with policies of all kinds.
+    pub(super) const POLICIES: u32 = 500;
+    /// Few rounds, a small budget.
+    pub(super) const FEW_ROUNDS: u32 = 300;
+    /// Little time for moves and services, so that outages and moves that hang outlast it.
+    pub(super) const LITTLE_TIME: u32 = 400;
+    /// Much time for managers, which take it.
+    pub(super) const DAWDLERS: u32 = 150;
+    /// A manager that never agrees, or agrees and does nothing; each of them.
+    pub(super) const STUBBORN: u32 = 150;
+    /// Administrators who hold, continue and remove early.
+    pub(super) const MEDDLERS: u32 = 350;
+    /// A manager that is out of reach for minutes; each of them.
+    pub(super) const AWAY: u32 = 150;
+    /// One group of all instances of an application that are in none.
+    pub(super) const ONE_GROUP: u32 = 250;
+    /// Moves that take minutes.
+    pub(super) const LONG_MOVES: u32 = 200;
+    /// A cloud that lies.
+    pub(super) const LIES: u32 = 400;
+    /// Moves that break, come to nothing or never end.
+    pub(super) const BAD_MOVES: u32 = 300;
+    /// Answers so slow that what was true when a decision was made is not any more when it is carried out.
+    pub(super) const SLOW_CLOUD: u32 = 400;
+    /// Others who change something all the time.
+    pub(super) const RESTLESS: u32 = 250;
+    /// Hosts that do not come back from a restart.
+    pub(super) const REBOOTS_KILL: u32 = 250;
+    /// Hosts that do not come back after they lost power.
+    pub(super) const CRASHES_KILL: u32 = 150;
+    /// A cloud out of reach.
+    pub(super) const OUTAGES: u32 = 300;
+    /// A clock that is set.
+    pub(super) const CLOCKS: u32 = 150;
+    /// A full disk.
+    pub(super) const FULL_DISKS: u32 = 150;
+}
 
 /// Who decides, and over what.
 #[derive(Clone, Copy)]
@@ -65,8 +106,13 @@ pub fn wide(seed: u64) -> Scenario {
     }
     for manager in &mut scenario.managers {
         stubborn(&mut manager.conduct, &mut dice);
+        if dice.chance(permille::AWAY) {
+            let from = dice.span(60_000, 900_000);
+            manager.away.push((from, from + dice.span(150_000, 600_000)));
+        }
     }
-    if dice.chance(250) {
+    dawdle(&mut scenario, &mut dice);
+    if dice.chance(permille::MEDDLERS) {
         for _ in 0..dice.between(1, 3) {
             let session = dice.below(scenario.sessions.len() as u64) as usize;
             let what = dice.weighted(&[(2u32, Command::Pause), (2, Command::Continue), (3, Command::Delete)]);
@@ -74,8 +120,11 @@ pub fn wide(seed: u64) -> Scenario {
         }
     }
     lies(&mut scenario, &mut dice);
+    bad_moves(&mut scenario.cloud, &mut dice);
+    restless(&mut scenario.cloud, &mut dice);
     deaths(&mut scenario, &mut dice);
     outages_and_clocks(&mut scenario, &mut dice);
+    full_disks(&mut scenario, &mut dice);
     scenario
 }
 
@@ -97,19 +146,43 @@ fn oddities(cloud: &mut Spec, dice: &mut Dice) {
             instance.movable = Movable::No { reason: "it holds a device".into() };
         }
     }
+    if dice.chance(permille::ONE_GROUP) {
+        one_group(cloud, dice);
+    }
+    if dice.chance(permille::LONG_MOVES) {
+        let (min, max) = (20_000, dice.between(30_000, 240_000));
+        cloud.times.cold_ms = Span::Between { min, max };
+        cloud.times.live_ms = Span::Between { min, max };
+    }
+}
+
+/// The instances of one application that are in no group come into one that bears few of them out: whatever happens to
+/// any of them is in the way of the others.
+fn one_group(cloud: &mut Spec, dice: &mut Dice) {
+    let projects: Vec<ProjectId> = cloud.project.iter().map(|project| project.id.clone()).collect();
+    let Some(project) = dice.pick(&projects) else { return };
+    let id = format!("{project}-all");
+    let mut group = super::cloud::group(&id, project, false, dice.between(0, 20_000));
+    group.max_impacted_members = dice.between(1, 2) as u32;
+    cloud.group.push(group);
+    let free = |instance: &&mut InstanceSpec| instance.project == *project && instance.group.is_none();
+    for instance in cloud.instance.iter_mut().filter(free) {
+        instance.group = Some(id.as_str().into());
+    }
 }
 
 fn terms(terms: &mut Terms, computes: usize, dice: &mut Dice) {
     let policy = |dice: &mut Dice| {
         dice.weighted(&[
-            (3, Policy::Retry),
-            (1, Policy::Wait),
-            (3, Policy::Skip),
-            (2, Policy::Stop),
-            (1, Policy::Force),
+            (6, Policy::Retry),
+            (2, Policy::Wait),
+            (6, Policy::Skip),
+            (4, Policy::Stop),
+            (3, Policy::Force),
         ])
     };
-    if dice.chance(500) {
+    let any = [Policy::Retry, Policy::Wait, Policy::Skip, Policy::Stop, Policy::Force].map(|one| (1, one));
+    if dice.chance(permille::POLICIES) {
         terms.policies = Policies {
             silence: policy(dice),
             nack: policy(dice),
@@ -121,13 +194,17 @@ fn terms(terms: &mut Terms, computes: usize, dice: &mut Dice) {
                 (1, Policy::Retry),
             ]),
             failed_move: policy(dice),
-            failed_action: policy(dice),
+            failed_action: dice.weighted(&any),
         };
     }
-    if dice.chance(300) {
+    if dice.chance(permille::FEW_ROUNDS) {
         terms.rounds = dice.between(1, 5) as u32;
         terms.scale_in_rounds = dice.between(1, 10) as u32;
         terms.failure_budget = dice.between(1, 10) as u32;
+    }
+    if dice.chance(permille::LITTLE_TIME) {
+        terms.service_within = dice.span(30_000, 120_000);
+        terms.move_within = dice.span(30_000, 150_000);
     }
     terms.ask_per_instance = dice.chance(150);
     if computes > 8 {
@@ -140,7 +217,7 @@ fn terms(terms: &mut Terms, computes: usize, dice: &mut Dice) {
 fn more_actions(session: &mut SessionSpec, dice: &mut Dice) {
     for stage in [Stage::Pre, Stage::Post, Stage::Controller] {
         if dice.chance(150) {
-            let plugin = dice.weighted(&[(4, "noop"), (1, "reboot")]).to_owned();
+            let plugin = dice.weighted(&[(2, "noop"), (1, "reboot")]).to_owned();
             session.actions.push(Action { plugin, stage, metadata: String::new() });
         }
     }
@@ -176,7 +253,7 @@ fn freely(scenario: &mut Scenario, dice: &mut Dice) {
 
 /// Managers that never agree, or agree and do nothing.
 fn stubborn(conduct: &mut Conduct, dice: &mut Dice) {
-    if !dice.chance(150) {
+    if !dice.chance(permille::STUBBORN) {
         return;
     }
     let for_ever = |then| Answers { first: Vec::new(), then };
@@ -195,10 +272,33 @@ fn stubborn(conduct: &mut Conduct, dice: &mut Dice) {
     }
 }
 
+/// Managers that are given much time, and take it: whatever ends a session mostly finds a question open.
+fn dawdle(scenario: &mut Scenario, dice: &mut Dice) {
+    if !dice.chance(permille::DAWDLERS) {
+        return;
+    }
+    for session in &mut scenario.sessions {
+        session.terms.maintenance_reply = dice.span(60_000, 600_000);
+    }
+    for manager in &mut scenario.managers {
+        let kind = dice.weighted(&[
+            (1u32, AskKind::Maintenance),
+            (3, AskKind::PrepareMaintenance),
+            (2, AskKind::PlannedMaintenance),
+        ]);
+        let slow = Answers { first: Vec::new(), then: Answer::Slow };
+        manager.conduct.answers.insert(kind, slow);
+    }
+}
+
+/// So many of a thousand, at most.
+fn up_to(most: u64, dice: &mut Dice) -> f64 {
+    dice.below(most + 1) as f64 / 1000.0
+}
+
 /// The cloud says what is not so.
 fn lies(scenario: &mut Scenario, dice: &mut Dice) {
-    let up_to = |most: u64, dice: &mut Dice| dice.below(most + 1) as f64 / 1000.0;
-    if dice.chance(400) {
+    if dice.chance(permille::LIES) {
         let wire = &mut scenario.cloud.wire;
         wire.swallowed = up_to(30, dice);
         wire.stale = up_to(150, dice);
@@ -206,40 +306,73 @@ fn lies(scenario: &mut Scenario, dice: &mut Dice) {
         scenario.cloud.failures.move_shows_early = up_to(250, dice);
         scenario.faults.action_call_swallowed = dice.below(100) as u32;
     }
-    if dice.chance(200) {
-        scenario.cloud.failures.cold_hangs = up_to(80, dice);
-        scenario.cloud.failures.live_hangs = up_to(80, dice);
-    }
-    if dice.chance(200) {
-        // So slow that what was true when a decision was made is not any more when it is carried out.
+    if dice.chance(permille::SLOW_CLOUD) {
         scenario.cloud.wire.answer_ms = Span::Between { min: 500, max: dice.between(1_000, 6_000) };
+    }
+}
+
+/// Moves that break, come to nothing or never end.
+fn bad_moves(cloud: &mut Spec, dice: &mut Dice) {
+    if dice.chance(permille::BAD_MOVES) {
+        let failures = &mut cloud.failures;
+        failures.cold_breaks = up_to(120, dice);
+        failures.cold_stays = up_to(120, dice);
+        failures.cold_hangs = up_to(80, dice);
+        failures.live_breaks = up_to(120, dice);
+        failures.live_stays = up_to(120, dice);
+        failures.live_hangs = up_to(80, dice);
+    }
+}
+
+/// Others who change something all the time.
+fn restless(cloud: &mut Spec, dice: &mut Dice) {
+    if dice.chance(permille::RESTLESS) {
+        let most = dice.between(20, 200);
+        let per_hour = |dice: &mut Dice| dice.below(most + 1) as u32;
+        let others = &mut cloud.others;
+        others.boot_per_hour = per_hour(dice);
+        others.delete_per_hour = per_hour(dice);
+        others.move_per_hour = per_hour(dice);
+        others.stop_per_hour = per_hour(dice);
+        others.enable_per_hour = per_hour(dice) / 4;
+        others.crash_per_hour = per_hour(dice) / 10;
     }
 }
 
 /// Hosts that never come back.
 fn deaths(scenario: &mut Scenario, dice: &mut Dice) {
-    let up_to = |most: u64, dice: &mut Dice| dice.below(most + 1) as f64 / 1000.0;
     let failures: &mut Failures = &mut scenario.cloud.failures;
-    if dice.chance(250) {
+    if dice.chance(permille::REBOOTS_KILL) {
         failures.reboot_kills = up_to(60, dice);
     }
-    if dice.chance(150) {
+    if dice.chance(permille::CRASHES_KILL) {
         failures.crash_kills = up_to(700, dice);
         let crashes = &mut scenario.cloud.others.crash_per_hour;
         *crashes = dice.between(1, 6) as u32;
     }
 }
 
+/// A disk without room, and space held back that is enough for closings, or not even for those.
+fn full_disks(scenario: &mut Scenario, dice: &mut Dice) {
+    if dice.chance(permille::FULL_DISKS) {
+        for _ in 0..dice.between(1, 2) {
+            let (at, span) = (dice.span(5_000, scenario.calm_at.0), dice.span(10_000, 600_000));
+            let room = dice.weighted(&[(5u32, 100_000u64), (3, 0), (2, 10)]);
+            scenario.faults.full_disks.push(FullDisk { at, span, room });
+        }
+    }
+}
+
 /// A cloud that nobody reaches for minutes, and a clock that somebody sets.
 fn outages_and_clocks(scenario: &mut Scenario, dice: &mut Dice) {
     let calm_at = scenario.calm_at.0;
-    if dice.chance(200) {
-        for _ in 0..dice.between(1, 3) {
+    if dice.chance(permille::OUTAGES) {
+        for _ in 0..dice.between(1, 4) {
             let (at, span) = (dice.span(10_000, calm_at), dice.span(10_000, 900_000));
             scenario.faults.outages.push(Freeze { at, span });
         }
     }
-    if dice.chance(150) {
+    if dice.chance(permille::CLOCKS) {
         for _ in 0..dice.between(1, 3) {
             let most = dice.weighted(&[(2u32, 5_000), (4, 120_000), (1, 7_200_000)]);
             let by = dice.between(1, most).cast_signed();

@@ -6,8 +6,10 @@ use fenix_core::time::Millis;
 use fenix_engine::Engine;
 use fenix_engine::command::{Answer, CommandError};
 use fenix_engine::event::{self, CallId, Order, Ticket};
+use fenix_engine::ports::JournalError;
 use fenix_store::Failure;
 
+use super::disk::OnDisk;
 use super::{Envoy, Event, Run};
 use crate::coverage::Fault;
 use crate::plugins::AsWorkflows;
@@ -42,23 +44,35 @@ impl Run<'_> {
             Err(panic) => return self.breaks(panic_text(&*panic)),
         }
         self.tell(Truth::Started);
+        self.hold_without_room();
         self.commit();
     }
 
     pub(super) fn wake(&mut self, life: u32, number: u64) {
-        if life == self.life && number == self.wakes {
+        if life == self.life && number == self.wakes && self.engine.is_some() {
             self.feed(event::Event::Tick);
         }
     }
 
     pub(super) fn result(&mut self, life: u32, event: event::Event) {
-        if life != self.life || self.engine.is_none() {
+        if life != self.life || !self.is_alive() {
             return;
+        }
+        match event {
+            event::Event::CloudReturned(..) | event::Event::ActionReturned(..) => self.under_way -= 1,
+            event::Event::Command(..)
+            | event::Event::Delivered(..)
+            | event::Event::ClockJumped(_)
+            | event::Event::Tick => {}
         }
         if let event::Event::CloudReturned(id, _) = event
             && self.changes.remove(&id)
         {
             self.tell(Truth::Answered { life, id });
+        }
+        if self.mending.is_some() {
+            // What that engine ordered nobody waits for any more.
+            return self.reopen(life);
         }
         self.feed(event);
     }
@@ -79,8 +93,13 @@ impl Run<'_> {
         self.feed(event::Event::Command(ticket, None, command));
     }
 
+    /// True if the process is there, and what it has under way goes on.
+    pub(super) fn is_alive(&self) -> bool {
+        self.engine.is_some() || self.mending.is_some()
+    }
+
     /// Has the engine handle one event, and carries out what follows.
-    fn feed(&mut self, event: event::Event) {
+    pub(super) fn feed(&mut self, event: event::Event) {
         let workflows = AsWorkflows(self.plugins);
         let (now, jumped) = self.clock.read(self.now);
         let Some(engine) = &mut self.engine else { return };
@@ -97,7 +116,7 @@ impl Run<'_> {
     }
 
     /// Fenix itself is at fault: nothing that would come after it counts.
-    fn breaks(&mut self, why: String) {
+    pub(super) fn breaks(&mut self, why: String) {
         self.tell(Truth::Panicked(why));
         self.broken = true;
     }
@@ -115,15 +134,13 @@ impl Run<'_> {
             Some(Point::AppendStored) => self.journal.fail_at(self.journal.appends() + 1, Failure::Stored),
             Some(Point::AfterOrders(_)) | None => {}
         }
+        let was_spent = self.is_reserve_spent();
         let Some(engine) = &mut self.engine else { return };
-        let Ok(orders) = engine.commit(&mut self.journal) else {
-            self.count(match death.map(|death| death.point) {
-                Some(Point::AppendStored) => Fault::AppendStored,
-                _ => Fault::AppendLost,
-            });
-            return self.die(death.map_or(Millis::from_secs(1), |death| death.down));
+        let (journal, disk) = (&mut self.journal, &mut self.disk);
+        let orders = match engine.commit(&mut OnDisk { journal, disk, now: self.now }) {
+            Ok(orders) => orders.into_inner(),
+            Err(error) => return self.not_taken(&error, was_spent, death),
         };
-        let orders = orders.into_inner();
         if let Some(commit) = self.commits.last_mut() {
             *commit = Commit {
                 records: count(self.journal.last_seq() - before),
@@ -147,6 +164,20 @@ impl Run<'_> {
         }
     }
 
+    /// The journal did not take what there was to commit.
+    fn not_taken(&mut self, error: &JournalError, was_spent: bool, death: Option<Kill>) {
+        let is_full = matches!(error, JournalError::Write(error) if fenix_store::is_full(error));
+        match death {
+            Some(death) => {
+                let is_stored = death.point == Point::AppendStored && !is_full;
+                self.count(if is_stored { Fault::AppendStored } else { Fault::AppendLost });
+                self.die(death.down);
+            }
+            None if is_full => self.journal_failed(was_spent),
+            None => self.breaks(format!("the journal refuses what it is given: {error}")),
+        }
+    }
+
     /// The death that is due with the next commit.
     fn death(&mut self) -> Option<Kill> {
         let kills = &self.scenario.faults.kills;
@@ -167,10 +198,16 @@ impl Run<'_> {
     /// Fenix is gone: what it had in memory is lost, what it sent is on its way, what was sent to it is not answered.
     fn die(&mut self, down: Millis) {
         self.engine = None;
+        self.under_way = 0;
         self.changes.clear();
         self.tell(Truth::Killed);
         self.stats.kills += 1;
         self.queue.push(self.now + down, Event::Start);
+        self.refuse_commands();
+    }
+
+    /// Nobody who waits for an answer gets one.
+    pub(super) fn refuse_commands(&mut self) {
         for (_, envoy) in std::mem::take(&mut self.envoys) {
             self.send_again(envoy);
         }
@@ -185,6 +222,10 @@ impl Run<'_> {
 
     fn carry_out(&mut self, order: Order) {
         let life = self.life;
+        self.under_way += match &order {
+            Order::Call { .. } | Order::RunAction { .. } => 1,
+            Order::Deliver { .. } | Order::Answer { .. } => 0,
+        };
         match order {
             Order::Call { id, call } => {
                 if !fenix_cloud::sim::is_read(&call) {
@@ -221,6 +262,10 @@ impl Run<'_> {
         let Some(want) = envoy.want.clone() else { return };
         let answer = match (&want, answer) {
             (_, Err(CommandError::NotReady)) => return self.send_again(envoy),
+            // It is told to come again later, and does.
+            (_, Err(CommandError::Held(_))) => {
+                return self.queue.push(self.now + SEND_AGAIN, Event::Command(Box::new(envoy)));
+            }
             // The answer to an earlier try was lost.
             (Want::Open(_), Err(CommandError::Exists(_))) if envoy.tries > 0 => Ok(Answer::Idle),
             (_, answer) => answer,
@@ -250,7 +295,7 @@ fn count(of_one_commit: u64) -> u32 {
     u32::try_from(of_one_commit).unwrap_or(u32::MAX)
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

@@ -34,6 +34,11 @@ impl Clock {
         self.told = Millis::ZERO;
     }
 
+    /// Now, by Fenix's clock.
+    pub(super) fn now(&mut self, now: Time) -> Time {
+        self.look(now).now
+    }
+
     /// Now, by Fenix's clock, and by how much it was set forward since this was last called.
     pub(super) fn read(&mut self, now: Time) -> (Time, Millis) {
         let Reading { now, jumped } = self.look(now);

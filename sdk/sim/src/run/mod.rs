@@ -3,6 +3,7 @@
 //! The engine is the real one, its records go through the stored form, and its orders are carried out on the
 //! simulated cloud and by the simulated managers, each after a time that the seed says. Nothing here waits.
 
+mod disk;
 mod fenix;
 mod machine;
 mod outside;
@@ -92,6 +93,12 @@ enum Event {
     OutageOver,
     /// The clock of Fenix's machine is set.
     Jump(usize),
+    /// The disk of Fenix's machine is full from now on.
+    FullDisk(usize),
+    /// Fenix opens its journal again.
+    Reopen { life: u32 },
+    /// Fenix looks whether there is room on its disk, if it still wants to.
+    RoomLook(u64),
     /// Fenix is started again.
     Start,
     /// From here on nothing goes wrong by itself.
@@ -121,13 +128,20 @@ struct Run<'a> {
     people: Dice,
     cloud: FaultyCloud<World>,
     managers: Vec<Manager>,
-    /// `None` while Fenix is down.
+    /// `None` while Fenix is down, or its journal is to be opened again.
     engine: Option<Engine>,
+    /// What Fenix waits for before it opens its journal again.
+    mending: Option<disk::Mending>,
+    /// Calls to the cloud and of actions whose results Fenix awaits.
+    under_way: u64,
     /// Counts the runs of the engine.
     life: u32,
     /// Counts the wake-ups that were asked for; only the last one counts.
     wakes: u64,
     journal: MemJournal,
+    disk: disk::Disk,
+    /// Counts the looks for room that were begun; only the last one goes on.
+    looks: u64,
     /// What was handled so far.
     commits: Vec<Commit>,
     /// The calls that change the cloud, so far.
@@ -184,9 +198,13 @@ impl<'a> Run<'a> {
             cloud: FaultyCloud::new(world, scenario.cloud.wire.clone(), seed, 0),
             managers: scenario.managers.iter().cloned().map(Manager::new).collect(),
             engine: None,
+            mending: None,
+            under_way: 0,
             life: 0,
             wakes: 0,
             journal: MemJournal::new(),
+            disk: disk::Disk::new(),
+            looks: 0,
             commits: Vec::new(),
             calls: outside::Calls::new(&scenario.faults.calls),
             armed: None,
@@ -239,6 +257,9 @@ impl<'a> Run<'a> {
         }
         for (number, jump) in scenario.faults.jumps.iter().enumerate() {
             self.queue.push(START + jump.at, Event::Jump(number));
+        }
+        for (number, full) in scenario.faults.full_disks.iter().enumerate() {
+            self.queue.push(START + full.at, Event::FullDisk(number));
         }
         self.queue.push(START + scenario.calm_at, Event::Calm);
         self.queue.push(START + Millis::from_secs(60), Event::Look);
@@ -297,6 +318,9 @@ impl<'a> Run<'a> {
             Event::Outage => self.outage(),
             Event::OutageOver => self.outage_over(),
             Event::Jump(jump) => self.jump(jump),
+            Event::FullDisk(number) => self.fill_disk(number),
+            Event::Reopen { life } => self.reopen(life),
+            Event::RoomLook(number) => self.look_for_room(number),
             Event::Start => self.start(),
             Event::Calm => self.calm_down(),
         }
@@ -379,7 +403,12 @@ impl Event {
     /// True if it does not happen while Fenix stands still.
     fn is_for_fenix(&self) -> bool {
         match self {
-            Event::Wake { .. } | Event::Result { .. } | Event::Command(_) | Event::Action { .. } => true,
+            Event::Wake { .. }
+            | Event::Result { .. }
+            | Event::Command(_)
+            | Event::Action { .. }
+            | Event::Reopen { .. }
+            | Event::RoomLook(_) => true,
             Event::Call { .. }
             | Event::LateCall(_)
             | Event::Message { .. }
@@ -393,6 +422,7 @@ impl Event {
             | Event::Outage
             | Event::OutageOver
             | Event::Jump(_)
+            | Event::FullDisk(_)
             | Event::Start
             | Event::Calm => false,
         }

@@ -110,7 +110,7 @@ impl Run<'_> {
 
     /// An action is called.
     pub(super) fn action(&mut self, life: u32, id: CallId, assignment: &Assignment) {
-        if life != self.life || self.engine.is_none() {
+        if life != self.life || !self.is_alive() {
             return;
         }
         self.stats.actions += 1;

@@ -199,6 +199,7 @@ impl Run<'_> {
     pub(super) fn calm_down(&mut self) {
         self.calm = true;
         self.armed = None;
+        self.disk.clear(self.now);
         self.tell(Truth::Calm);
         self.set_wire();
         let now = self.now;

@@ -17,7 +17,7 @@ use fenix_sim::generate::Profile;
 use fenix_sim::many;
 use fenix_sim::plugins::Components;
 use fenix_sim::reckless::{self, Reckless};
-use fenix_sim::report::{Fate, Report};
+use fenix_sim::report::Report;
 use fenix_sim::scenario::Scenario;
 
 /// How many sessions came to which kind of end.
@@ -52,7 +52,7 @@ fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario + Sync) -> (
     let take = |scenario: &Scenario, report: Report| {
         coverage.add(&report.tally);
         for session in 0..scenario.sessions.len() {
-            *fates.entry(kind(&report.fate(session))).or_default() += 1;
+            *fates.entry(report.fate(session).name()).or_default() += 1;
         }
         if one.is_some() || !report.violations.is_empty() {
             shown = Some(report);
@@ -65,16 +65,4 @@ fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario + Sync) -> (
         assert!(report.violations.is_empty(), "{told}\nagain: FENIX_SEED={}", report.seed);
     }
     (coverage, fates)
-}
-
-fn kind(fate: &Fate) -> &'static str {
-    match fate {
-        Fate::Done => "done",
-        Fate::Failed(_) => "failed",
-        Fate::Parked(_) => "parked",
-        Fate::Paused => "paused",
-        Fate::Closing => "closing",
-        Fate::Running => "running",
-        Fate::Absent => "absent",
-    }
 }
