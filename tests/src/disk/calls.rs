@@ -1,9 +1,13 @@
 //! The calls that programs make to the disk, and which of them go wrong.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use super::wire::Errno;
 
 /// What a call does. Looking at names and attributes is no call: it does not go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// Opens a file.
     Open,
@@ -28,7 +32,7 @@ pub enum Kind {
 }
 
 /// A call that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// What it does.
     pub kind: Kind,
@@ -37,7 +41,7 @@ pub struct Call {
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The call fails and has done nothing. After a sync that failed, what it should have written is not written by
     /// later ones either, as on Linux.
@@ -51,19 +55,24 @@ pub enum Fault {
 }
 
 /// Which calls go wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Which {
     /// The call of that index, counted from 0 since the mounting.
     At(usize),
     /// Every call of that kind to a path with that end.
-    Every(Kind, &'static str),
+    Every(Kind, Cow<'static, str>),
 }
 
 impl Which {
+    /// Every call of that kind to a path with that end.
+    pub const fn every(kind: Kind, end: &'static str) -> Which {
+        Which::Every(kind, Cow::Borrowed(end))
+    }
+
     pub(super) fn holds(&self, index: usize, call: &Call) -> bool {
         match self {
             Which::At(at) => *at == index,
-            Which::Every(kind, end) => *kind == call.kind && call.path.ends_with(end),
+            Which::Every(kind, end) => *kind == call.kind && call.path.ends_with(&**end),
         }
     }
 }

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_short_write_takes_a_part() {
         let (mut drive, node) = with_file();
-        drive.faults.push((Which::Every(Kind::Write, "a"), Fault::Short));
+        drive.faults.push((Which::every(Kind::Write, "a"), Fault::Short));
         assert_eq!(ask(&mut drive, node, Op::Write { at: 0, bytes: b"abc" }), Some(Answer::Written(2)));
         assert_eq!(ask(&mut drive, node, Op::Write { at: 2, bytes: b"c" }), Some(Answer::Written(1)));
         assert_eq!(drive.tree.file(node).unwrap().read(0, 9), b"abc");

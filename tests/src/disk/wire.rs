@@ -6,6 +6,8 @@
 //! Written out here, since the crates that speak it switch on features of `libc` or `rustix`, with which everything
 //! that Fenix is made of would be built again.
 
+use serde::{Deserialize, Serialize};
+
 /// What a request has in front of its own fields.
 const HEADER: usize = 40;
 
@@ -30,7 +32,7 @@ const DIRECT: u32 = 1 << 0;
 const KEEP_CACHE: u32 = 1 << 1;
 
 /// The number of an error, as Linux has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errno(pub i32);
 
 impl Errno {
@@ -224,7 +226,7 @@ pub(super) enum Answer {
 }
 
 /// Whether the kernel may answer reads from what it remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Caching {
     /// Each read and write is one of the disk.
     None,

@@ -64,7 +64,7 @@ fn on_a_disk_that_lies_about_syncs_records_are_lost_and_that_is_told() {
     for seed in 0..20 {
         let mut mounted = Mounted::new(Caching::None);
         live(&mounted.data(), 0, 0, &mut Chance::new(seed), 5).opened.unwrap();
-        mounted.disk.fail(Which::Every(Kind::Sync, "sled/db"), Fault::Lie);
+        mounted.disk.fail(Which::every(Kind::Sync, "sled/db"), Fault::Lie);
         let life = live(&mounted.data(), 0, u64::MAX, &mut Chance::new(seed), 20);
         mounted.disk.restart(seed).unwrap();
         match fenix_store::SledJournal::open(&mounted.data()) {

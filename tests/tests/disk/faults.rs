@@ -121,7 +121,7 @@ fn what_only_the_kernels_cache_holds_after_a_failed_sync_is_not_taken_for_stored
     for seed in 0..10 {
         let (mut mounted, before) = lived(Caching::Kernel);
         let (mut journal, _) = SledJournal::open_with(&mounted.data(), &SMALL).unwrap();
-        mounted.disk.fail(Which::Every(Kind::Sync, "sled/db"), FAILED);
+        mounted.disk.fail(Which::every(Kind::Sync, "sled/db"), FAILED);
         let next = before.acknowledged + 1;
         journal.append(&records(next..next + 20)).unwrap_err();
         drop(journal);

@@ -10,6 +10,9 @@ use fenix_store::{OpenError, Opened, Settings, SledJournal};
 use fenix_tests::disk::{Caching, Chance, Disk};
 use tempfile::TempDir;
 
+/// The program that serves a disk.
+pub(crate) const DISK: &str = env!("CARGO_BIN_EXE_fenix-test-disk");
+
 /// A small cache, so that pages are read again, and a small reserve.
 pub(crate) const SMALL: Settings = Settings { cache_bytes: 1 << 20, reserve_bytes: 30_000 };
 
@@ -29,7 +32,7 @@ impl Mounted {
     pub(crate) fn new(caching: Caching) -> Mounted {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = TempDir::new().unwrap();
-        Mounted { disk: Disk::mount(dir.path(), caching).unwrap(), _dir: dir, _alone: alone }
+        Mounted { disk: Disk::mount(DISK, dir.path(), caching).unwrap(), _dir: dir, _alone: alone }
     }
 
     /// Where the journal is on it.

@@ -21,7 +21,8 @@ struct Powered {
 impl Powered {
     fn start() -> Powered {
         let dir = TempDir::new().unwrap();
-        let disk = Disk::mount(dir.path(), Caching::None).unwrap();
+        let server = env!("CARGO_BIN_EXE_fenix-test-disk");
+        let disk = Disk::mount(server, dir.path(), Caching::None).unwrap();
         let data = Some(disk.path().join("data"));
         let rig = Rig::start_in(&small_cloud(), &[], Place { data, ..Place::default() });
         Powered { rig, disk, _dir: dir }
@@ -94,11 +95,11 @@ fn check(fail: impl Fn(&Disk), why: &str) {
 #[test]
 fn with_a_disk_that_cannot_sync_nothing_is_done() {
     let fault = Fault::Error(Errno::IO);
-    check(|disk| disk.fail(Which::Every(Kind::Sync, "sled/db"), fault), "Input/output error");
+    check(|disk| disk.fail(Which::every(Kind::Sync, "sled/db"), fault), "Input/output error");
 }
 
 #[test]
 fn with_a_disk_that_takes_no_writes_nothing_is_done() {
     let fault = Fault::Error(Errno::FULL);
-    check(|disk| disk.fail(Which::Every(Kind::Write, "sled/db"), fault), "No space left");
+    check(|disk| disk.fail(Which::every(Kind::Write, "sled/db"), fault), "No space left");
 }
