@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use fenix_server::demo::truth::judge;
+use fenix_cloud::sim::trace::{Happening, MoveKind, TraceEvent};
+use fenix_server::demo::truth::{Truth, judge};
 use fenix_tests::disk::{Caching, Disk, Errno, Fault, Kind, Which};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::http::{call_json, get};
+use crate::alarm::Inbox;
+use crate::http::{call, call_json, get};
 use crate::process::PATIENCE;
 use crate::rig::{Place, Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
@@ -66,6 +68,19 @@ fn a_session_goes_on_after_each_cut_with_all_that_its_readers_were_told() {
     assert_eq!(judge(&powered.rig.trace()).problems, Vec::<String>::new());
 }
 
+/// Waits until `/readyz` says no for that reason.
+#[track_caller]
+fn wait_until_not_ready(rig: &Rig, why: &str) {
+    let begun = Instant::now();
+    loop {
+        let ready = get(&rig.at("/readyz"));
+        if ready.status == 503 && ready.body.to_string().contains(why) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{} instead of {why}", ready.body);
+    }
+}
+
 /// With a disk that fails so, nothing new is taken or done, `/readyz` says why, and the process stays.
 fn check(fail: impl Fn(&Disk), why: &str) {
     let powered = Powered::start();
@@ -76,15 +91,7 @@ fn check(fail: impl Fn(&Disk), why: &str) {
         let refused = rig.post(&sample_body(&["compute-1"]));
         assert_eq!(refused.status, 503, "{}", refused.body);
     }
-    let begun = Instant::now();
-    let ready = loop {
-        let ready = get(&rig.at("/readyz"));
-        if ready.status != 200 {
-            break ready;
-        }
-        assert!(begun.elapsed() < PATIENCE);
-    };
-    assert!(ready.body.to_string().contains(why), "{}", ready.body);
+    wait_until_not_ready(rig, why);
     let url = rig.at("/v1/subscriptions/late");
     let late = json!({ "project_id": "p", "event_type": "x", "url": "http://127.0.0.1:1/" });
     assert_eq!(call_json("PUT", &url, &late).status, 503);
@@ -102,4 +109,137 @@ fn with_a_disk_that_cannot_sync_nothing_is_done() {
 fn with_a_disk_that_takes_no_writes_nothing_is_done() {
     let fault = Fault::Error(Errno::FULL);
     check(|disk| disk.fail(Which::every(Kind::Write, "sled/db"), fault), "No space left");
+}
+
+/// What a disk cannot do any more, and what is said of it.
+struct Failure {
+    begin: fn(&Disk),
+    why: &'static str,
+    /// What becomes possible again, so that the journal can be opened.
+    ease: fn(&Disk),
+    /// What is said of it then.
+    then: &'static str,
+}
+
+/// No sync succeeds; then the disk is well again, but nobody knows whether it stays so.
+const CANNOT_SYNC: Failure = Failure {
+    begin: |disk| disk.fail(Which::every(Kind::Sync, "sled/db"), Fault::Error(Errno::IO)),
+    why: "Input/output error",
+    ease: Disk::mend,
+    then: "start the server again",
+};
+
+/// Nothing fits any more: it is so from a write in the middle of the database on, and stays so.
+const FULL: Failure = Failure {
+    begin: |disk| {
+        disk.limit(Some(disk.used()));
+        disk.fail(Which::every(Kind::Write, "sled/db"), Fault::Error(Errno::FULL));
+    },
+    why: "No space left",
+    ease: Disk::mend,
+    then: "goes on by itself when there is room",
+};
+
+/// What Fenix began in the cloud: hosts that it took out of service or restarted, and moves there.
+fn begun(rig: &Rig) -> Vec<TraceEvent> {
+    let is_begun = |event: &TraceEvent| match &event.what {
+        Happening::HostDisabled { .. } | Happening::HostRebooting { .. } => true,
+        Happening::MoveStarted { kind, .. } => *kind != MoveKind::Revert,
+        _ => false,
+    };
+    rig.trace().into_iter().filter(is_begun).collect()
+}
+
+/// A session on all hosts whose disk failed at a moment: everything that had been ordered by then is back.
+fn fail_at(powered: &Powered, moment: &str, failure: &Failure) -> String {
+    let rig = &powered.rig;
+    let session = rig.begin(&sample_body(&[]));
+    wait_for(&session, |news| {
+        let lines = news["lines"].as_array().unwrap();
+        lines.iter().any(|line| line["what"].as_str().unwrap().contains(moment))
+    });
+    (failure.begin)(&powered.disk);
+    wait_until_not_ready(rig, failure.why);
+    assert_eq!(rig.post(&sample_body(&["compute-1"])).status, 503, "{moment}");
+    (failure.ease)(&powered.disk);
+    wait_until_not_ready(rig, failure.then);
+    session
+}
+
+/// The cloud's account once every instance serves, or was removed by its manager: one that got its capacity back uses it.
+fn at_peace(rig: &Rig) -> Truth {
+    let begun = Instant::now();
+    loop {
+        let truth = judge(&rig.trace());
+        if truth.instances.values().all(|instance| instance.serves || instance.removed) {
+            return truth;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{truth:?}");
+    }
+}
+
+/// A session that a disk failed is closed when it is deleted, and nothing is begun meanwhile.
+fn check_closing(moment: &str, failure: &Failure) -> Powered {
+    let powered = Powered::start();
+    let rig = &powered.rig;
+    let _manager = rig.manager(&[]);
+    let inbox = Inbox::open();
+    rig.subscribe(&inbox.url);
+    let session = fail_at(&powered, moment, failure);
+    let before = begun(rig);
+    assert!(!before.is_empty(), "{moment}");
+    call("DELETE", &session, b"").good();
+    let asked = Instant::now();
+    while get(&session).status != 404 {
+        assert!(asked.elapsed() < PATIENCE, "{moment}: {}", get(&format!("{session}/detail")).body);
+    }
+    while inbox.next()["state"] != "MAINTENANCE_COMPLETE" {}
+    assert_eq!(begun(rig), before, "{moment}");
+    let truth = at_peace(rig);
+    for (id, host) in &truth.hosts {
+        // One that was being worked on stays out: nobody knows how far that came.
+        let is_in_work = moment == "working" && host.service != host.found;
+        assert!(host.up && (host.service == host.found || is_in_work), "{moment}: {id}: {host:?}");
+    }
+    let out = truth.hosts.values().filter(|host| host.service != host.found).count();
+    assert_eq!(out, usize::from(moment == "working"), "{moment}");
+    assert_eq!(get(&rig.at("/healthz")).status, 200);
+    wait_until_not_ready(rig, failure.then);
+    powered
+}
+
+/// When a disk fails: a host is empty, or being emptied, or worked on.
+const MOMENTS: [&str; 3] = ["fenced", "MIGRATE", "working"];
+
+#[test]
+fn a_session_whose_disk_cannot_sync_any_more_begins_nothing_and_can_be_deleted() {
+    for moment in MOMENTS {
+        let mut powered = check_closing(moment, &CANNOT_SYNC);
+        powered.rig.crash_server();
+    }
+}
+
+#[test]
+fn a_session_whose_disk_is_full_begins_nothing_and_can_be_deleted() {
+    for moment in MOMENTS {
+        let powered = check_closing(moment, &FULL);
+        powered.disk.limit(None);
+        let asked = Instant::now();
+        while get(&powered.rig.at("/readyz")).status != 200 {
+            assert!(asked.elapsed() < PATIENCE, "{moment}");
+        }
+    }
+}
+
+#[test]
+fn a_session_whose_disk_was_full_completes_by_itself() {
+    for moment in MOMENTS {
+        let powered = Powered::start();
+        let _manager = powered.rig.manager(&[]);
+        let session = fail_at(&powered, moment, &FULL);
+        powered.disk.limit(None);
+        let end = wait_for_end(&session);
+        assert_eq!(end["state"], "MAINTENANCE_DONE", "{moment}: {end}");
+        assert_eq!(judge(&powered.rig.trace()).problems, Vec::<String>::new(), "{moment}");
+    }
 }

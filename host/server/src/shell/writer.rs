@@ -111,8 +111,8 @@ struct Room {
     next_ticket: u64,
     /// Calls to the infrastructure and of actions that are not back yet.
     under_way: usize,
-    /// When to look for room on the disk, if everything waits for that.
-    room_look: Option<Instant>,
+    /// When to look for room on the disk, if everything waits for that, and the pause before that look.
+    room_look: Option<(Instant, Duration)>,
     /// The last failure of the journal, and the pause after it.
     failed: Option<(Instant, Duration)>,
     /// By how much the clock was set forward so far, as the engine was told.
@@ -152,7 +152,7 @@ impl Room {
         let due = self.parts.engine.next_due();
         let now = self.parts.clock.now();
         let pause = due.map(|due| Duration::from_millis(due.since(now).0).max(LEAST_PAUSE));
-        let look = self.room_look.map(|at| at.saturating_duration_since(Instant::now()));
+        let look = self.room_look.map(|(at, _)| at.saturating_duration_since(Instant::now()));
         let pause = pause.into_iter().chain(look).min();
         let runtime = self.runtime.clone();
         let inbox = &mut self.backroom.inbox;

@@ -16,8 +16,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest such pause. Each is twice the one before until the journal has taken records for as long as this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often to look whether a disk that was full has room again. Each look fills the disk for a moment.
-const ROOM_LOOK: Duration = Duration::from_secs(60);
+/// Pause before the first look whether a disk that was full has room again: whoever sees it full clears it at once.
+const FIRST_ROOM_LOOK: Duration = Duration::from_secs(2);
+
+/// Longest pause between two such looks, each twice the one before. Each look fills the disk for a moment.
+const LONGEST_ROOM_LOOK: Duration = Duration::from_secs(60);
 
 /// Why everything is held that waits for room on the disk.
 const NO_ROOM: &str =
@@ -126,25 +129,23 @@ impl Room {
     pub(super) fn hold_for_room(&mut self) {
         tracing::error!(why = NO_ROOM, "nothing new is begun");
         self.parts.engine.hold(Some(NO_ROOM));
-        self.room_look = Some(Instant::now() + ROOM_LOOK);
+        self.room_look = Some((Instant::now() + FIRST_ROOM_LOOK, FIRST_ROOM_LOOK));
     }
 
     /// If everything waits for room on the disk, and there is some again, lets everything go on.
     pub(super) fn look_for_room(&mut self) {
-        if self.room_look.is_none_or(|at| Instant::now() < at) {
-            return;
-        }
+        let Some((_, pause)) = self.room_look.filter(|(at, _)| *at <= Instant::now()) else { return };
         match self.parts.store.hold_reserve() {
             Ok(Reserve::Held) => {
                 tracing::info!("the disk has room again");
                 self.room_look = None;
                 self.parts.engine.hold(None);
+                return;
             }
-            Ok(Reserve::Spent) => self.room_look = Some(Instant::now() + ROOM_LOOK),
-            Err(error) => {
-                tracing::warn!(%error, "whether the disk has room cannot be seen");
-                self.room_look = Some(Instant::now() + ROOM_LOOK);
-            }
+            Ok(Reserve::Spent) => {}
+            Err(error) => tracing::warn!(%error, "whether the disk has room cannot be seen"),
         }
+        let pause = (pause * 2).min(LONGEST_ROOM_LOOK);
+        self.room_look = Some((Instant::now() + pause, pause));
     }
 }
