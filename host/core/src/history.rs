@@ -1,5 +1,7 @@
 //! A session's records as lines for people.
 
+use std::sync::Arc;
+
 use crate::ask::AskStatus;
 use crate::effect::{EffectKind, Outcome};
 use crate::record::{Body, Record};
@@ -12,7 +14,7 @@ impl Session {
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(Line { at: record.at, seq: record.seq, what, why });
+        self.history.push_back(Arc::new(Line { at: record.at, seq: record.seq, what, why }));
     }
 
     /// What a record of this session tells people: what happened, and why. `None` for mere bookkeeping.

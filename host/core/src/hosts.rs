@@ -1,18 +1,19 @@
 //! A session's hosts, with the indexes that keep a decision as cheap for a thousand hosts as for ten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::id::HostId;
 use crate::session::{HostStage, HostWork};
+use crate::shared::{SharedMap, SharedSet};
 
 /// A session's hosts. Reads like the map that it holds; changes only by [`Hosts::set`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    all: BTreeMap<HostId, HostWork>,
-    by_stage: BTreeMap<&'static str, BTreeSet<HostId>>,
+    all: SharedMap<HostId, HostWork>,
+    by_stage: BTreeMap<&'static str, SharedSet<HostId>>,
     /// Kept out of service by this session, in turn to be worked on.
-    out: BTreeSet<HostId>,
+    out: SharedSet<HostId>,
 }
 
 impl Hosts {
@@ -38,13 +39,13 @@ impl Hosts {
 
     /// Hosts in a stage of that name ([`HostStage::name`]).
     pub fn in_stage(&self, stage: &str) -> impl Iterator<Item = (&HostId, &HostWork)> + Clone {
-        let there = self.by_stage.get(stage).into_iter().flatten();
+        let there = self.by_stage.get(stage).into_iter().flat_map(SharedSet::iter);
         there.filter_map(|host| self.all.get_key_value(host))
     }
 
     /// How many hosts are in a stage of that name.
     pub fn count(&self, stage: &str) -> usize {
-        self.by_stage.get(stage).map_or(0, BTreeSet::len)
+        self.by_stage.get(stage).map_or(0, SharedSet::len)
     }
 
     /// Hosts that the session keeps out of service to work on them in their turn.
@@ -54,7 +55,7 @@ impl Hosts {
 }
 
 impl Deref for Hosts {
-    type Target = BTreeMap<HostId, HostWork>;
+    type Target = SharedMap<HostId, HostWork>;
     fn deref(&self) -> &Self::Target {
         &self.all
     }

@@ -3,12 +3,12 @@
 //! It is a copy of the truth, never the truth: tenants, autoscalers and other tools change the cloud behind our
 //! back all the time. It changes only by [`Change`]s that were journaled as observed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, HostId, InstanceId, ProjectId, Zone};
+use crate::shared::{SharedMap, SharedSet};
 use crate::time::Millis;
 
 /// What an instance needs, or a host offers.
@@ -220,17 +220,17 @@ pub enum Change {
 /// Everything last seen, with the indexes that rules and workflows ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    hosts: BTreeMap<HostId, Arc<Host>>,
-    instances: BTreeMap<InstanceId, Arc<Instance>>,
-    groups: BTreeMap<GroupId, Arc<Group>>,
+    hosts: SharedMap<HostId, Arc<Host>>,
+    instances: SharedMap<InstanceId, Arc<Instance>>,
+    groups: SharedMap<GroupId, Arc<Group>>,
     /// Instances by each host on which they hold capacity.
-    on_host: BTreeMap<HostId, BTreeSet<InstanceId>>,
+    on_host: SharedMap<HostId, SharedSet<InstanceId>>,
     /// The sum of what they need.
-    used: BTreeMap<HostId, Resources>,
+    used: SharedMap<HostId, Resources>,
     /// Hosts that may take instances and have virtual CPUs left. In a full cloud they are few.
-    roomy: BTreeSet<HostId>,
-    members: BTreeMap<GroupId, BTreeSet<InstanceId>>,
-    of_project: BTreeMap<ProjectId, BTreeSet<InstanceId>>,
+    roomy: SharedSet<HostId>,
+    members: SharedMap<GroupId, SharedSet<InstanceId>>,
+    of_project: SharedMap<ProjectId, SharedSet<InstanceId>>,
 }
 
 impl Inventory {
@@ -264,24 +264,28 @@ impl Inventory {
         self.groups.values().map(|group| &**group)
     }
 
+    fn each<'a>(&'a self, ids: Option<&'a SharedSet<InstanceId>>) -> impl Iterator<Item = &'a Instance> {
+        ids.into_iter().flat_map(SharedSet::iter).filter_map(|id| self.instance(id))
+    }
+
     /// Instances that hold capacity on a host: those on it, and those with their other end there.
     pub fn holding(&self, host: &HostId) -> impl Iterator<Item = &Instance> {
-        self.on_host.get(host).into_iter().flatten().filter_map(|id| self.instance(id))
+        self.each(self.on_host.get(host))
     }
 
     /// Members of a group that were seen.
     pub fn members(&self, group: &GroupId) -> impl Iterator<Item = &Instance> {
-        self.members.get(group).into_iter().flatten().filter_map(|id| self.instance(id))
+        self.each(self.members.get(group))
     }
 
     /// How many instances hold capacity on a host.
     pub fn count_holding(&self, host: &HostId) -> usize {
-        self.on_host.get(host).map_or(0, BTreeSet::len)
+        self.on_host.get(host).map_or(0, SharedSet::len)
     }
 
     /// Instances of a project that were seen.
     pub fn of_project(&self, project: &ProjectId) -> impl Iterator<Item = &Instance> {
-        self.of_project.get(project).into_iter().flatten().filter_map(|id| self.instance(id))
+        self.each(self.of_project.get(project))
     }
 
     /// What instances hold on a host.
@@ -330,15 +334,15 @@ impl Inventory {
 
     fn link(&mut self, instance: &Instance) {
         for host in instance.ends() {
-            self.on_host.entry(host.clone()).or_default().insert(instance.id.clone());
-            let used = self.used.entry(host.clone()).or_default();
+            add_to(&mut self.on_host, host, &instance.id);
+            let used = self.used.get_or_insert_with(host.clone(), Resources::default);
             *used = used.plus(instance.resources);
             self.look_for_room(host);
         }
         if let Some(group) = &instance.group {
-            self.members.entry(group.clone()).or_default().insert(instance.id.clone());
+            add_to(&mut self.members, group, &instance.id);
         }
-        self.of_project.entry(instance.project.clone()).or_default().insert(instance.id.clone());
+        add_to(&mut self.of_project, &instance.project, &instance.id);
     }
 
     fn unlink(&mut self, id: &InstanceId) {
@@ -371,8 +375,16 @@ impl Inventory {
     }
 }
 
+/// Ids by what they belong to.
+type Index<K> = SharedMap<K, SharedSet<InstanceId>>;
+
+/// Puts one id into an index.
+fn add_to<K: Ord + Clone>(index: &mut Index<K>, key: &K, id: &InstanceId) {
+    index.get_or_insert_with(key.clone(), SharedSet::default).insert(id.clone());
+}
+
 /// Takes one id out of an index, and the entry with its last id, so that equal inventories compare equal.
-fn drop_from<K: Ord + Clone>(index: &mut BTreeMap<K, BTreeSet<InstanceId>>, key: &K, id: &InstanceId) {
+fn drop_from<K: Ord + Clone>(index: &mut Index<K>, key: &K, id: &InstanceId) {
     if let Some(ids) = index.get_mut(key) {
         ids.remove(id);
         if ids.is_empty() {

@@ -35,7 +35,12 @@ impl Session {
 impl State {
     /// The session that holds a host (R11).
     pub fn lease(&self, host: &HostId) -> Option<&SessionId> {
-        self.sessions.values().find(|session| session.holds(host)).map(|session| &session.id)
+        self.sessions_with(host).find(|session| session.holds(host)).map(|session| &session.id)
+    }
+
+    /// The sessions that have a host among theirs.
+    pub fn sessions_with(&self, host: &HostId) -> impl Iterator<Item = &Session> {
+        self.finder.with(host).filter_map(|id| self.session(id))
     }
 
     /// All effects in flight or of unknown outcome, over all sessions.
@@ -48,36 +53,33 @@ impl State {
     /// The effect in flight on a subject (R10). A session's own work before and after its hosts is not looked up
     /// here: two sessions may each be in theirs.
     pub fn in_flight(&self, subject: &Subject) -> Option<(&SessionId, &Effect)> {
-        self.effects().find(|(_, effect)| effect.kind.subject() == *subject)
+        self.all_in_flight(subject).next()
+    }
+
+    /// All of them: more than one only where R10 is switched off.
+    fn all_in_flight(&self, subject: &Subject) -> impl Iterator<Item = (&SessionId, &Effect)> {
+        self.finder.on(subject).filter_map(|key| self.effect(key))
+    }
+
+    fn effect<'a>(&'a self, (session, id): &'a (SessionId, EffectId)) -> Option<(&'a SessionId, &'a Effect)> {
+        Some((session, self.session(session)?.effects.get(id)?))
     }
 
     /// What admitted moves will hold on a host and do not hold yet; `but` is left out.
     pub fn claims(&self, host: &HostId, but: Option<EffectRef<'_>>) -> Resources {
-        self.each_claim(but).filter(|(to, _)| *to == host).map(|(_, need)| need).fold(NONE, Resources::plus)
-    }
-
-    /// The same for all hosts on which there is any.
-    pub fn all_claims(&self) -> BTreeMap<&HostId, Resources> {
-        let mut all = BTreeMap::new();
-        for (to, need) in self.each_claim(None) {
-            let sum = all.entry(to).or_insert(NONE);
-            *sum = sum.plus(need);
-        }
-        all
-    }
-
-    fn each_claim<'a>(&'a self, but: Option<EffectRef<'a>>) -> impl Iterator<Item = (&'a HostId, Resources)> {
-        self.effects().filter_map(move |(session, effect)| match &effect.kind {
-            EffectKind::Move { instance, to, .. } if but != Some((session, effect.id)) => self
+        let claim = |(session, effect): (&SessionId, &Effect)| match &effect.kind {
+            EffectKind::Move { instance, .. } if but != Some((session, effect.id)) => self
                 .inventory
                 .instance(instance)
-                .filter(|instance| instance.ends().all(|end| end != to))
-                .map(|instance| (to, instance.resources)),
+                .filter(|instance| instance.ends().all(|end| end != host))
+                .map(|instance| instance.resources),
             EffectKind::Move { .. }
             | EffectKind::Fence { .. }
             | EffectKind::Release { .. }
             | EffectKind::Work { .. } => None,
-        })
+        };
+        let coming = self.finder.to(host).filter_map(|key| self.effect(key));
+        coming.filter_map(claim).fold(NONE, Resources::plus)
     }
 
     /// What is left on a host after everything seen there and every claim but one.
@@ -95,10 +97,9 @@ impl State {
         but: Option<EffectRef<'_>>,
     ) -> u32 {
         let coming = |member: &InstanceId| {
-            self.effects().any(|(session, effect)| {
+            self.all_in_flight(&Subject::Instance(member.clone())).any(|(session, effect)| {
                 but != Some((session, effect.id))
-                    && matches!(&effect.kind, EffectKind::Move { instance, to, .. }
-                        if instance == member && to == host)
+                    && matches!(&effect.kind, EffectKind::Move { to, .. } if to == host)
             })
         };
         let there = self
@@ -120,22 +121,16 @@ impl State {
         let mut out = BTreeMap::new();
         let recovery = self.inventory.group(group).map(|group| group.recovery_time).unwrap_or_default();
         for member in self.inventory.members(group) {
-            if !member.is_settled() {
+            let subject = Subject::Instance(member.id.clone());
+            let mut moves = self.all_in_flight(&subject);
+            if moves.any(|(session, effect)| but != Some((session, effect.id))) {
+                out.insert(member.id.clone(), "being moved");
+            } else if !member.is_settled() {
                 out.insert(member.id.clone(), "not in service");
             } else if let Some((_, at)) = self.returned.get(&member.id)
                 && now < *at + recovery
             {
                 out.insert(member.id.clone(), "recovering");
-            }
-        }
-        for (session, effect) in self.effects() {
-            if but == Some((session, effect.id)) {
-                continue;
-            }
-            if let EffectKind::Move { instance, .. } = &effect.kind
-                && self.inventory.instance(instance).is_some_and(|seen| seen.group.as_ref() == Some(group))
-            {
-                out.insert(instance.clone(), "being moved");
             }
         }
         out

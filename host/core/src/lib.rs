@@ -5,6 +5,7 @@
 //! [`decision::Decision`]; [`rules`] admit it as an [`effect::Effect`] or refuse it with the reason.
 
 pub mod id;
+pub mod shared;
 pub mod time;
 
 mod difference;
@@ -24,6 +25,7 @@ pub mod policy;
 pub mod session;
 pub mod standing;
 
+pub mod finder;
 mod history;
 pub mod record;
 pub mod state;

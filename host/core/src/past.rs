@@ -2,20 +2,19 @@
 //!
 //! It is read off the same records as everything else, and forgets what the infrastructure no longer has.
 
-use std::collections::BTreeMap;
-
 use crate::effect::{EffectKind, Outcome};
 use crate::id::{HostId, InstanceId, SessionId};
 use crate::inventory::Change;
 use crate::record::Body;
 use crate::session::{HostStage, Pin, Session, Target};
+use crate::shared::SharedMap;
 use crate::time::Time;
 
 /// What became of everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    hosts: BTreeMap<HostId, HostPast>,
-    instances: BTreeMap<InstanceId, InstancePast>,
+    hosts: SharedMap<HostId, HostPast>,
+    instances: SharedMap<InstanceId, InstancePast>,
 }
 
 /// What became of a host.
@@ -112,7 +111,7 @@ impl Past {
         if !session.hosts.contains_key(host) {
             return;
         }
-        let past = self.hosts.entry(host.clone()).or_default();
+        let past = self.hosts.get_or_insert_with(host.clone(), HostPast::default);
         match stage {
             HostStage::Quarantined { why, begun } => {
                 // Giving a host back that was left out changes nothing about why and since when.

@@ -42,9 +42,8 @@ pub struct Rooms<'a> {
 impl<'a> Rooms<'a> {
     /// The hosts that could take instances of the session's hosts.
     pub fn new(state: &'a State, session: &'a Session) -> Self {
-        let claims = state.all_claims();
         let mut rooms: Vec<Room> =
-            state.inventory.roomy().filter_map(|host| room(state, session, host, &claims)).collect();
+            state.inventory.roomy().filter_map(|host| room(state, session, host)).collect();
         rooms.sort_by(|a, b| {
             (a.preference, a.free.vcpus, &a.host).cmp(&(b.preference, b.free.vcpus, &b.host))
         });
@@ -145,15 +144,9 @@ impl<'a> Rooms<'a> {
 }
 
 /// What is left on a host with room, if it could take anything of this session's.
-fn room(
-    state: &State,
-    session: &Session,
-    seen: &Host,
-    claims: &BTreeMap<&HostId, Resources>,
-) -> Option<Room> {
+fn room(state: &State, session: &Session, seen: &Host) -> Option<Room> {
     let host = &seen.id;
-    let claimed = claims.get(host).copied().unwrap_or_default();
-    let free = state.inventory.unused(seen).minus(claimed);
+    let free = state.free(host, None);
     if free.vcpus == 0 {
         return None;
     }

@@ -1,6 +1,7 @@
 //! One maintenance run: what was asked for, and how far it is.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::inventory::{HostKind, Service};
 use crate::outbox::Outbox;
 use crate::policy::Terms;
 use crate::rules::Refusal;
+use crate::shared::SharedMap;
 use crate::time::Time;
 
 /// The wire `state` of a session: the eight states of the first Fenix.
@@ -296,7 +298,7 @@ pub struct Session {
     /// Its id.
     pub id: SessionId,
     /// What was asked for.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// When it was made.
     pub created_at: Time,
     /// When its last record was made.
@@ -314,20 +316,20 @@ pub struct Session {
     /// Projects with instances on its hosts when it began, or since.
     pub projects: BTreeMap<ProjectId, ProjectWork>,
     /// All questions.
-    pub asks: BTreeMap<AskId, Ask>,
+    pub asks: SharedMap<AskId, Arc<Ask>>,
     /// The latest question of each kind to each project about each host, since the session was made or last
     /// continued: older answers bind nobody any more.
-    pub latest: BTreeMap<AskKey, AskId>,
+    pub latest: SharedMap<AskKey, AskId>,
     /// Those of them that are open.
     pub open_asks: BTreeSet<AskId>,
     /// Effects in flight, and those whose outcome is unknown.
     pub effects: BTreeMap<EffectId, Effect>,
     /// How the actions stand on each target on which they were begun.
-    pub work: BTreeMap<Target, Vec<ActionRun>>,
+    pub work: SharedMap<Target, Arc<Vec<ActionRun>>>,
     /// Messages not yet delivered.
     pub outbox: Outbox,
     /// The workflow's notes.
-    pub notes: BTreeMap<String, String>,
+    pub notes: Arc<BTreeMap<String, String>>,
     /// What the workflow said it waits for.
     pub waiting: Waiting,
     /// What was refused at the last decision.
@@ -337,9 +339,9 @@ pub struct Session {
     /// Failures in a row of moving an instance, or of the work on a host.
     pub tries: BTreeMap<String, u32>,
     /// Finished moves by instance.
-    pub moves: BTreeMap<InstanceId, u32>,
+    pub moves: SharedMap<InstanceId, u32>,
     /// Recent history.
-    pub history: VecDeque<Line>,
+    pub history: VecDeque<Arc<Line>>,
     /// The next free number of each kind.
     pub next: NextIds,
     /// Since when each phase was first entered, in order: for the summary of time by state.
@@ -362,7 +364,7 @@ pub struct NextIds {
 
 impl Session {
     /// A session as its first record makes it: no host and no project has joined yet.
-    pub fn new(id: SessionId, plan: Plan, at: Time) -> Self {
+    pub fn new(id: SessionId, plan: Arc<Plan>, at: Time) -> Self {
         Self {
             id,
             plan,
@@ -374,18 +376,18 @@ impl Session {
             condition: Condition::Running,
             hosts: Hosts::default(),
             projects: BTreeMap::new(),
-            asks: BTreeMap::new(),
-            latest: BTreeMap::new(),
+            asks: SharedMap::new(),
+            latest: SharedMap::new(),
             open_asks: BTreeSet::new(),
             effects: BTreeMap::new(),
-            work: BTreeMap::new(),
+            work: SharedMap::new(),
             outbox: Outbox::default(),
-            notes: BTreeMap::new(),
+            notes: Arc::default(),
             waiting: Waiting::default(),
             refused: Vec::new(),
             failures: 0,
             tries: BTreeMap::new(),
-            moves: BTreeMap::new(),
+            moves: SharedMap::new(),
             history: VecDeque::new(),
             next: NextIds::default(),
             phases: vec![(Phase::Maintenance, at)],
@@ -399,7 +401,10 @@ impl Session {
 
     /// The latest question of a kind to a project about a host, since the session was last continued.
     pub fn latest_ask(&self, project: &ProjectId, kind: AskKind, host: Option<&HostId>) -> Option<&Ask> {
-        self.latest.get(&(project.clone(), kind, host.cloned())).and_then(|id| self.asks.get(id))
+        self.latest
+            .get(&(project.clone(), kind, host.cloned()))
+            .and_then(|id| self.asks.get(id))
+            .map(|ask| &**ask)
     }
 
     /// How far the session is, 0 to 100: the share of hosts that are finished with.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::ask::{Ask, AskKind, AskStatus};
 use crate::constraint::{Constrained, Constraint, Constraints};
 use crate::effect::{EffectKind, Outcome};
+use crate::finder::Finder;
 use crate::id::{GroupId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::{Change, Instance, Inventory};
 use crate::message::Subscription;
@@ -16,6 +17,7 @@ use crate::past::Past;
 use crate::record::{Body, Record};
 use crate::rules::Rule;
 use crate::session::{Close, Condition, HostWork, Phase, Session};
+use crate::shared::SharedMap;
 use crate::standing::{Attached, Template};
 use crate::time::Time;
 
@@ -29,11 +31,13 @@ pub struct State {
     /// What was last seen.
     pub inventory: Arc<Inventory>,
     /// When a member of a group was last seen to come back into service: its recovery time runs from here (R2).
-    pub returned: BTreeMap<InstanceId, (GroupId, Time)>,
+    pub returned: SharedMap<InstanceId, (GroupId, Time)>,
     /// All sessions that are not removed.
-    pub sessions: BTreeMap<SessionId, Arc<Session>>,
+    pub sessions: SharedMap<SessionId, Arc<Session>>,
+    /// Where to look in them: follows from them.
+    pub finder: Finder,
     /// Standing orders for messages.
-    pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    pub subscriptions: SharedMap<SubscriptionId, Subscription>,
     /// What managers want respected.
     pub constraints: Arc<Constraints>,
     /// Plug-ins that were attached while the server ran, by name.
@@ -86,18 +90,22 @@ impl State {
                 if self.sessions.contains_key(id) {
                     return Err(misfit("the session is there already".into()));
                 }
-                let session = Session::new(id.clone(), plan.clone(), record.at);
+                let session = Session::new(id.clone(), Arc::new(plan.clone()), record.at);
                 self.sessions.insert(id.clone(), Arc::new(session));
             }
             (Some(id), Body::Removed) => {
-                self.sessions.remove(id);
-            }
-            (Some(id), _) => {
-                let session = self.sessions.get_mut(id).ok_or_else(|| misfit(format!("no session {id}")))?;
-                if Past::concerns(&record.body) {
-                    Arc::make_mut(&mut self.past).note(session, record.at, &record.body);
+                if let Some(session) = self.sessions.remove(id) {
+                    self.finder.forget(&session);
                 }
+            }
+            (Some(id), body) => {
+                let session = self.sessions.get_mut(id).ok_or_else(|| misfit(format!("no session {id}")))?;
+                if Past::concerns(body) {
+                    Arc::make_mut(&mut self.past).note(session, record.at, body);
+                }
+                let before = Finder::concerned(session, body);
                 Arc::make_mut(session).apply(record).map_err(misfit)?;
+                self.finder.follow(session, body, before);
             }
         }
         Ok(())
@@ -144,6 +152,11 @@ impl State {
     /// True if a session takes forward steps now: it runs, and the installation is not held.
     pub fn goes_on(&self, id: &SessionId) -> bool {
         self.held.is_none() && self.session(id).is_some_and(Session::is_running)
+    }
+
+    /// True if what is found fast is what is found the long way; for tests.
+    pub fn is_indexed(&self) -> bool {
+        self.finder == Finder::of(self.sessions.values())
     }
 
     fn observe(&mut self, change: &Change, at: Time) {
@@ -197,20 +210,20 @@ impl Session {
                 self.failure = None;
                 self.condition = Condition::Running;
                 self.forget_failures();
-                self.latest.clear();
+                self.latest = SharedMap::new();
                 self.enter(*phase, record.at);
             }
             Body::Asked { ask, .. } => self.asked(ask)?,
             Body::AskDelivered { ask, reply_by } => {
-                let ask = self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?;
+                let ask = self.ask_mut(*ask)?;
                 ask.delivered_at.get_or_insert(record.at);
                 ask.reply_by = *reply_by;
             }
             Body::AskExtended { ask, reply_by } => {
-                self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?.reply_by = *reply_by;
+                self.ask_mut(*ask)?.reply_by = *reply_by;
             }
             Body::PartlyReplied { ask, instance, how } => {
-                let ask = self.asks.get_mut(ask).ok_or_else(|| format!("no ask {ask}"))?;
+                let ask = self.ask_mut(*ask)?;
                 ask.chosen.insert(instance.clone(), *how);
             }
             Body::AskEnded { ask, status } => {
@@ -248,16 +261,16 @@ impl Session {
             }
             Body::ActionCalled { target, run } => {
                 let runs = self.work.get_mut(target).ok_or("no work on that target")?;
-                match runs.iter_mut().find(|known| known.action == run.action) {
+                match Arc::make_mut(runs).iter_mut().find(|known| known.action == run.action) {
                     Some(known) => *known = run.clone(),
                     None => return Err(format!("no action {} on that target", run.action)),
                 }
             }
             Body::Noted { key, value: Some(value) } => {
-                self.notes.insert(key.clone(), value.clone());
+                Arc::make_mut(&mut self.notes).insert(key.clone(), value.clone());
             }
             Body::Noted { key, value: None } => {
-                self.notes.remove(key);
+                Arc::make_mut(&mut self.notes).remove(key);
             }
             Body::Queued { message } => {
                 self.next.message = self.next.message.max(after(message.id.0)?);
@@ -310,7 +323,7 @@ impl Session {
         }
         self.open_asks.insert(ask.id);
         self.latest.insert((ask.project.clone(), ask.kind, ask.host.clone()), ask.id);
-        self.asks.insert(ask.id, ask.clone());
+        self.asks.insert(ask.id, Arc::new(ask.clone()));
         Ok(())
     }
 
@@ -319,8 +332,13 @@ impl Session {
         self.phases.push((phase, at));
     }
 
-    fn end_ask(&mut self, id: crate::id::AskId, status: AskStatus, at: Time) -> Result<(), String> {
+    fn ask_mut(&mut self, id: crate::id::AskId) -> Result<&mut Ask, String> {
         let ask = self.asks.get_mut(&id).ok_or_else(|| format!("no ask {id}"))?;
+        Ok(Arc::make_mut(ask))
+    }
+
+    fn end_ask(&mut self, id: crate::id::AskId, status: AskStatus, at: Time) -> Result<(), String> {
+        let ask = self.ask_mut(id)?;
         ask.status = status;
         ask.ended_at = Some(at);
         self.open_asks.remove(&id);
@@ -329,7 +347,7 @@ impl Session {
 
     fn begin_work(&mut self, target: &crate::session::Target) {
         let actions = self.actions_for(target);
-        self.work.entry(target.clone()).or_insert_with(|| {
+        self.work.get_or_insert_with(target.clone(), || {
             let run = |action| crate::session::ActionRun {
                 action,
                 calls: 0,
@@ -337,7 +355,7 @@ impl Session {
                 percent: 0,
                 report: None,
             };
-            actions.into_iter().map(run).collect()
+            Arc::new(actions.into_iter().map(run).collect())
         });
     }
 
@@ -347,7 +365,7 @@ impl Session {
         match outcome {
             Outcome::Done => {
                 if let EffectKind::Move { instance, .. } = &effect.kind {
-                    *self.moves.entry(instance.clone()).or_default() += 1;
+                    *self.moves.get_or_insert_with(instance.clone(), u32::default) += 1;
                 }
                 self.tries.remove(&key);
             }

@@ -202,7 +202,7 @@ impl View {
                 rest.take(limit.min(PAGE)).map(info).collect()
             }
             None => {
-                let rest = session.hosts.range::<HostId, _>((from, Bound::Unbounded));
+                let rest = session.hosts.range((from, Bound::Unbounded));
                 rest.take(limit.min(PAGE)).map(info).collect()
             }
         }

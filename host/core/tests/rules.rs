@@ -175,10 +175,12 @@ impl Scene {
             unclear_at: None,
             unknown: None,
         };
-        self.session(session, |session| {
-            session.effects.insert(effect.id, effect);
-        });
+        self.record(START, Some(session), Body::Admitted { effect });
     }
+}
+
+fn plan_of(session: &mut Session) -> &mut Plan {
+    Arc::make_mut(&mut session.plan)
 }
 
 fn stand(session: &mut Session, host: &str, stage: HostStage, fenced: bool) {
@@ -304,8 +306,8 @@ fn silence_and_nack_are_passed_over_only_where_the_terms_say_force() {
         move |scene: &mut Scene| {
             scene.asked("s", ask(2, AskKind::PlannedMaintenance, Some("a"), status));
             scene.session("s", |session| {
-                session.plan.terms.policies.silence = silence;
-                session.plan.terms.policies.nack = nack;
+                plan_of(session).terms.policies.silence = silence;
+                plan_of(session).terms.policies.nack = nack;
             });
         }
     };
@@ -322,7 +324,7 @@ fn an_unmanaged_instance_moves_only_where_the_terms_say_force() {
         move |scene: &mut Scene| {
             scene.session("s", |session| {
                 session.projects.get_mut(&"p".into()).unwrap().managed = false;
-                session.plan.terms.policies.unmanaged = policy;
+                plan_of(session).terms.policies.unmanaged = policy;
             });
         }
     };
@@ -406,8 +408,8 @@ fn work_follows_the_fence_and_an_empty_host_inside_the_window() {
     let window = |start: Time, end: Option<Time>| {
         move |scene: &mut Scene| {
             scene.session("s", |session| {
-                session.plan.maintenance_at = start;
-                session.plan.window_end = end;
+                plan_of(session).maintenance_at = start;
+                plan_of(session).window_end = end;
             });
         }
     };
@@ -435,7 +437,7 @@ fn nothing_moves_and_nothing_is_fenced_without_room() {
     check(b_full, fence_of("b"), Some(Rule::R5));
     let headroom = |scene: &mut Scene| {
         scene.session("s", |session| {
-            session.plan.terms.headroom = Resources { vcpus: 3, memory_mb: 0, disk_gb: 0 };
+            plan_of(session).terms.headroom = Resources { vcpus: 3, memory_mb: 0, disk_gb: 0 };
         });
     };
     check(headroom, fence_of("b"), Some(Rule::R5));
@@ -443,10 +445,10 @@ fn nothing_moves_and_nothing_is_fenced_without_room() {
 
 #[test]
 fn only_so_many_hosts_are_out_and_never_the_last_controller() {
-    let one = |scene: &mut Scene| scene.session("s", |session| session.plan.terms.hosts_at_once = 1);
+    let one = |scene: &mut Scene| scene.session("s", |session| plan_of(session).terms.hosts_at_once = 1);
     check(one, fence_of("b"), Some(Rule::R6));
     let zone =
-        |scene: &mut Scene| scene.session("s", |session| session.plan.terms.hosts_at_once_per_zone = 1);
+        |scene: &mut Scene| scene.session("s", |session| plan_of(session).terms.hosts_at_once_per_zone = 1);
     check(zone, fence_of("b"), Some(Rule::R6));
     let last = |scene: &mut Scene| {
         scene.see(Change::Host(Host { up: false, ..host("c2", HostKind::Controller) }));
@@ -455,7 +457,7 @@ fn only_so_many_hosts_are_out_and_never_the_last_controller() {
     let other_out = |scene: &mut Scene| {
         scene.open("t", &["c2"]);
         scene.session("t", |session| fence(session, "c2"));
-        scene.session("s", |session| session.plan.terms.hosts_at_once_per_zone = 9);
+        scene.session("s", |session| plan_of(session).terms.hosts_at_once_per_zone = 9);
     };
     check(other_out, fence_of("c1"), Some(Rule::R6));
     let left_out = |scene: &mut Scene| {
@@ -463,7 +465,7 @@ fn only_so_many_hosts_are_out_and_never_the_last_controller() {
         let stage = HostStage::Quarantined { why: "half done".into(), begun: true };
         scene.record(NOW, Some("t"), Body::HostMoved { host: "c2".into(), stage, fenced: true });
         scene.record(NOW, Some("t"), Body::Removed);
-        scene.session("s", |session| session.plan.terms.hosts_at_once_per_zone = 9);
+        scene.session("s", |session| Arc::make_mut(&mut session.plan).terms.hosts_at_once_per_zone = 9);
     };
     check(left_out, fence_of("c1"), Some(Rule::R6));
 }

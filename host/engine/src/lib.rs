@@ -32,7 +32,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fenix_core::id::{EffectId, HostId, InstanceId, MessageId, SessionId, SubscriptionId};
+use fenix_core::id::{EffectId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::record::{Body, Record};
 use fenix_core::session::Condition;
 use fenix_core::state::State;
@@ -337,11 +337,6 @@ impl Engine {
         self.rereading.insert(session.clone());
         self.agenda.touch(session);
         self.read_all();
-    }
-
-    /// True if an instance's or host's changes are of interest to a session.
-    fn concerns(session: &fenix_core::session::Session, host: &HostId) -> bool {
-        session.is_running() && session.hosts.contains_key(host)
     }
 
     fn moving(&self, instance: &InstanceId) -> bool {

@@ -292,11 +292,13 @@ impl Engine {
 
     /// Sessions on whose hosts an instance of a project appears that they do not know.
     fn newcomers(&self, instance: &Instance) -> Vec<(SessionId, fenix_core::id::ProjectId)> {
-        self.state
-            .sessions
-            .values()
+        let mut sessions: Vec<&Session> =
+            instance.ends().flat_map(|end| self.state.sessions_with(end)).collect();
+        sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        sessions.dedup_by(|a, b| a.id == b.id);
+        sessions
+            .into_iter()
             .filter(|session| may_go_on(session) && !session.projects.contains_key(&instance.project))
-            .filter(|session| instance.ends().any(|end| session.hosts.contains_key(end)))
             .map(|session| (session.id.clone(), instance.project.clone()))
             .collect()
     }
@@ -316,13 +318,9 @@ impl Engine {
             }
             Change::Group(_) | Change::GroupGone(_) => return,
         };
-        let concerned: Vec<SessionId> = self
-            .state
-            .sessions
-            .values()
-            .filter(|session| hosts.iter().any(|host| Engine::concerns(session, host)))
-            .map(|session| session.id.clone())
-            .collect();
+        let with = hosts.iter().flat_map(|host| self.state.sessions_with(host));
+        let concerned: Vec<SessionId> =
+            with.filter(|session| session.is_running()).map(|session| session.id.clone()).collect();
         for session in concerned {
             self.wake(&session, Trigger::Changed);
         }

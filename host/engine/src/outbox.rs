@@ -1,7 +1,7 @@
 //! Messages on their way: in order for each subscriber, again until they are taken or lose their sense, and no
 //! subscriber delays another.
 
-use fenix_core::ask::{AskKind, AskStatus};
+use fenix_core::ask::{Ask, AskKind, AskStatus};
 use fenix_core::id::{HostId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::message::{Content, Delivery, Message};
 use fenix_core::record::Body;
@@ -203,7 +203,7 @@ impl Engine {
     fn envelope(&self, id: &SessionId, message: &Message) -> Option<Envelope> {
         let session = self.state.session(id)?;
         let subscription = self.state.subscriptions.get(&message.to)?.clone();
-        let ask = message.content.ask().and_then(|ask| session.asks.get(&ask)).cloned();
+        let ask = message.content.ask().and_then(|ask| session.asks.get(&ask)).map(|ask| Ask::clone(ask));
         let reply_at = ask.as_ref().map(|ask| match ask.delivered_at {
             None => self.now + ask.window,
             Some(_) => ask.reply_by,

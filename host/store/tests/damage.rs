@@ -94,7 +94,7 @@ static SOURCE: LazyLock<(tempfile::TempDir, Vec<Record>)> = LazyLock::new(|| {
 
 /// The folded state of everything, or of what was found.
 fn folded(records: Vec<Record>, last_seq: u64, damage: &[(SessionId, String)]) -> Engine {
-    Engine::recover(fenix_engine::Settings::default(), records, last_seq, damage.to_vec(), Time(LAST))
+    Engine::recover(fenix_engine::Settings::default(), &records, last_seq, damage.to_vec(), Time(LAST))
         .unwrap()
 }
 
@@ -162,7 +162,7 @@ fn judge(name: &str, opened: &Opened) -> Outcome {
 
     let told: Vec<_> = opened.damage.iter().map(|hurt| (hurt.session.clone(), hurt.why.clone())).collect();
     let engine = folded(opened.records.clone(), opened.last_seq, &told);
-    for (id, session) in &WHOLE.state().sessions {
+    for (id, session) in WHOLE.state().sessions.iter() {
         let found = engine.state().session(id).unwrap();
         if let Some(hurt) = opened.damage.iter().find(|hurt| hurt.session == *id) {
             let parked = matches!(&found.condition, Condition::Parked { why } if why.contains(&hurt.why));

@@ -13,7 +13,7 @@
 
 mod samples;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ fn session(session: &Session) -> Value {
         "phases": session.phases.iter().map(|(phase, at)| json!([phase.wire(), at])).collect::<Vec<_>>(),
         "hosts": hosts.collect::<Vec<_>>(),
         "asks": asks.collect::<Vec<_>>(),
-        "moves": session.moves,
+        "moves": session.moves.iter().collect::<BTreeMap<_, _>>(),
         "effects_in_flight": session.effects.len(),
         "failures": session.failures,
         "notes": session.notes,

@@ -221,6 +221,7 @@ impl World {
                 None => return,
             };
             self.engine.handle(self.now, next, &self.script);
+            assert!(self.engine.state().is_indexed(), "what is found fast is not what the sessions say");
             let orders = self.engine.commit(&mut self.journal).unwrap().into_inner();
             orders.into_iter().for_each(|order| self.take(order));
         }

@@ -51,7 +51,7 @@ pub(super) async fn events(
     }
     let session = find(&api, &id)?;
     let lines: Vec<Value> =
-        session.history.iter().filter(|line| line.seq > news.from).map(views::line).collect();
+        session.history.iter().filter(|line| line.seq > news.from).map(|line| views::line(line)).collect();
     let next = session.history.back().map_or(news.from, |line| line.seq.max(news.from));
     let mut reply = views::summary(&session);
     reply["lines"] = json!(lines);

@@ -42,7 +42,7 @@ impl Counted {
     /// Counts what `journal` takes from now on; `state` tells what is open.
     pub fn new(journal: Box<dyn Journal + Send>, metrics: Arc<Metrics>, state: &State) -> Counted {
         let mut open = Open::default();
-        for (id, session) in &state.sessions {
+        for (id, session) in state.sessions.iter() {
             let effects = session.effects.values();
             open.effects.extend(effects.map(|effect| ((id.clone(), effect.id), effect.kind.name())));
             let asks = session.open_asks.iter().filter_map(|ask| session.asks.get(ask));
