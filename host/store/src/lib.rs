@@ -31,6 +31,7 @@ mod bodies;
 mod check;
 mod compact;
 mod database;
+mod decoding;
 mod dir;
 mod index;
 mod keep;

@@ -17,6 +17,7 @@ use fenix_core::record::{Body, Record};
 use crate::bodies::Bodies;
 use crate::codec::{DecodeError, FORMAT, decode_with};
 use crate::database::{Batch, Database, Fault, Void};
+use crate::decoding::decoded;
 use crate::dir::LAYOUT;
 use crate::index::{self, Counts};
 use crate::log::Hole;
@@ -317,9 +318,9 @@ struct Frames {
 fn frames(database: &Database, bodies: &Bodies) -> Result<Frames, ReadingError> {
     let mut found = Frames { records: Vec::new(), bad: Lost::new(), last_seq: 0 };
     let mut stopped = None;
-    database.frames(0, |seq, frame| {
+    decoded(database, bodies, |seq, record| {
         found.last_seq = seq;
-        match take_frame(bodies, seq, frame) {
+        match take_record(bodies, seq, record) {
             Ok(Ok(record)) => found.records.push(record),
             Ok(Err(why)) => drop(found.bad.insert(seq, why)),
             Err(error) => {
@@ -336,8 +337,12 @@ fn frames(database: &Database, bodies: &Bodies) -> Result<Frames, ReadingError> 
 }
 
 /// One record, or what is bad about it, or why reading cannot go on.
-fn take_frame(bodies: &Bodies, seq: u64, frame: &[u8]) -> Result<Result<Record, String>, OpenError> {
-    match decode_with(frame, |digest, len| bodies.get(digest, len)) {
+fn take_record(
+    bodies: &Bodies,
+    seq: u64,
+    record: Result<Record, DecodeError>,
+) -> Result<Result<Record, String>, OpenError> {
+    match record {
         Ok(record) if record.seq == seq => Ok(Ok(record)),
         Ok(record) => Ok(Err(format!("it says that it is record {}", record.seq))),
         Err(source) if source.is_newer() => Err(OpenError::NewerRecord { seq, source }),
@@ -493,8 +498,7 @@ fn mend_index(database: &Database, records: &[Record]) -> Result<Counts, Fault> 
     database.index(|session, value| {
         let mut here = 0;
         for seq in index::runs(value).flat_map(|run| run.from(0)) {
-            let record = records.binary_search_by_key(&seq, |record| record.seq).ok().map(|at| &records[at]);
-            right &= record.is_some_and(|record| record.session.as_ref() == session);
+            right &= numbered(records, seq).is_some_and(|record| record.session.as_ref() == session);
             here += 1;
             if !right {
                 break;
@@ -511,6 +515,15 @@ fn mend_index(database: &Database, records: &[Record]) -> Result<Counts, Fault> 
     let counts = database.reindex(&streams, &mut batch)?;
     database.write(batch)?;
     Ok(counts)
+}
+
+/// The record of that number, among records in order. Where none before it is missing, its number tells its place.
+fn numbered(records: &[Record], seq: u64) -> Option<&Record> {
+    let place = usize::try_from(seq.checked_sub(records.first()?.seq)?).ok()?;
+    match records.get(place).filter(|record| record.seq == seq) {
+        Some(record) => Some(record),
+        None => records.binary_search_by_key(&seq, |record| record.seq).ok().map(|at| &records[at]),
+    }
 }
 
 /// An error with its causes, in one line.
