@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use fenix_core::blocker;
 use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::access::By;
 use super::body::{Ids, object, optional_object};
+use super::detail::Detail;
 use super::error::ApiError;
 use super::{Api, views};
 use crate::wire;
@@ -65,9 +67,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> R
 }
 
 /// `GET /v1/maintenance/{session}/detail`
-pub(super) async fn detail(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
-    let session = find(&api, &id)?;
-    Ok(Json(views::detail(&api.desk.state().inventory, &session)))
+pub(super) async fn detail(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Result<Response, ApiError> {
+    let state = api.desk.state();
+    let session = state.session(&SessionId::from(&id)).ok_or_else(|| no_session(&id))?;
+    Ok(Json(Detail { inventory: &state.inventory, session }).into_response())
 }
 
 /// `GET /v1/maintenance/{session}/blockers`

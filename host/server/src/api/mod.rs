@@ -26,6 +26,7 @@ mod audit;
 mod backup;
 pub mod body;
 mod constraint;
+mod detail;
 pub mod error;
 mod feed;
 mod guard;
