@@ -2,7 +2,7 @@
 #   make demo    a whole maintenance session on a simulated cloud, in about a minute
 #   make test    every test
 #   make seeds   ten thousand bad days, and the page docs/COVERAGE.md
-#   make bench   the table of benchmarks
+#   make bench   the table of benchmarks; ONLY=name measures one of them
 #   make bench-load  the same for many readers and subscribers
 #   make test-upgrade  the previous build and this one take over from each other; needs the history
 #   make fuzz    inputs that nobody would write, for ten minutes each: [TARGET=name] [SECONDS_EACH=600]
@@ -33,7 +33,7 @@ seeds: deps
 	$(CARGO) run --locked --package fenix-sim --example coverage -- docs/COVERAGE.md
 
 bench: deps
-	$(CARGO) run --locked --release --package fenix-tests --example bench
+	$(CARGO) run --locked --release --package fenix-tests --example bench -- $(ONLY)
 
 bench-load: deps
 	$(CARGO) run --locked --release --package fenix-tests --example load

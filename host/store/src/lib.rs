@@ -21,6 +21,7 @@
 //! | `sled.hurt*` | databases that were damaged and made again; nobody reads them | `mend` |
 
 pub mod archive;
+pub mod bare;
 pub mod codec;
 pub mod kind;
 
