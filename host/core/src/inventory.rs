@@ -3,6 +3,7 @@
 //! It is a copy of the truth, never the truth: tenants, autoscalers and other tools change the cloud behind our
 //! back all the time. It changes only by [`Change`]s that were journaled as observed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,13 @@ impl Instance {
         std::iter::once(&self.host).chain(other)
     }
 
+    /// The group as whose member an instance came back into service between two looks; `old` is the one before.
+    pub(crate) fn came_back(&self, old: Option<&Instance>) -> Option<&GroupId> {
+        // A move may begin and end between two looks: another host means that it was out.
+        let was_out = old.is_none_or(|old| !old.is_settled() || old.host != self.host);
+        self.group.as_ref().filter(|_| was_out && self.is_settled())
+    }
+
     /// True if it serves its application and nothing is being done to it.
     pub fn is_settled(&self) -> bool {
         self.state == InstanceState::Active && self.other_end.is_none()
@@ -303,6 +311,43 @@ impl Inventory {
         self.roomy.iter().filter_map(|id| self.host(id))
     }
 
+    /// What is there when all of it is known at once: the same as after one change for each.
+    pub(crate) fn of(
+        hosts: impl IntoIterator<Item = Arc<Host>>,
+        instances: impl IntoIterator<Item = Arc<Instance>>,
+        groups: impl IntoIterator<Item = Arc<Group>>,
+    ) -> Inventory {
+        let mut inventory = Inventory {
+            hosts: hosts.into_iter().map(|host| (host.id.clone(), host)).collect(),
+            instances: instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect(),
+            groups: groups.into_iter().map(|group| (group.id.clone(), group)).collect(),
+            ..Inventory::default()
+        };
+        let mut on_host: HashMap<&HostId, Vec<InstanceId>> = HashMap::new();
+        let mut used: HashMap<&HostId, Resources> = HashMap::new();
+        let mut members: HashMap<&GroupId, Vec<InstanceId>> = HashMap::new();
+        let mut of_project: HashMap<&ProjectId, Vec<InstanceId>> = HashMap::new();
+        for instance in inventory.instances.values() {
+            for host in instance.ends() {
+                on_host.entry(host).or_default().push(instance.id.clone());
+                let used = used.entry(host).or_default();
+                *used = used.plus(instance.resources);
+            }
+            if let Some(group) = &instance.group {
+                members.entry(group).or_default().push(instance.id.clone());
+            }
+            of_project.entry(&instance.project).or_default().push(instance.id.clone());
+        }
+        let (on_host, members, of_project) = (index(on_host), index(members), index(of_project));
+        inventory.used = used.into_iter().map(|(host, used)| (host.clone(), used)).collect();
+        inventory.on_host = on_host;
+        inventory.members = members;
+        inventory.of_project = of_project;
+        let roomy = inventory.hosts.keys().filter(|id| inventory.has_room(id)).cloned().collect();
+        inventory.roomy = roomy;
+        inventory
+    }
+
     /// Takes over one observed difference.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -364,11 +409,15 @@ impl Inventory {
 }
 
 impl Inventory {
+    /// True for a compute that may take instances and has virtual CPUs left.
+    fn has_room(&self, id: &HostId) -> bool {
+        let takes = |host: &&Host| host.kind == HostKind::Compute && host.takes_instances();
+        self.host(id).filter(takes).is_some_and(|host| self.unused(host).vcpus > 0)
+    }
+
     /// Notes whether a host has room, after it or what it carries has changed.
     fn look_for_room(&mut self, id: &HostId) {
-        let takes = |host: &&Host| host.kind == HostKind::Compute && host.takes_instances();
-        let has_room = self.host(id).filter(takes).is_some_and(|host| self.unused(host).vcpus > 0);
-        match has_room {
+        match self.has_room(id) {
             true => self.roomy.insert(id.clone()),
             false => self.roomy.remove(id),
         };
@@ -377,6 +426,11 @@ impl Inventory {
 
 /// Ids by what they belong to.
 type Index<K> = SharedMap<K, SharedSet<InstanceId>>;
+
+/// An index with all its ids.
+fn index<K: Ord + Clone>(ids: HashMap<&K, Vec<InstanceId>>) -> Index<K> {
+    ids.into_iter().map(|(key, ids)| (key.clone(), ids.into_iter().collect())).collect()
+}
 
 /// Puts one id into an index.
 fn add_to<K: Ord + Clone>(index: &mut Index<K>, key: &K, id: &InstanceId) {

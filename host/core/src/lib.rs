@@ -26,6 +26,7 @@ pub mod session;
 pub mod standing;
 
 pub mod finder;
+pub mod fold;
 mod history;
 pub mod record;
 pub mod state;

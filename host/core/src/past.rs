@@ -83,83 +83,111 @@ impl Past {
         self.instances.get(id)
     }
 
-    /// True if a record of a session changes it.
-    pub(crate) fn concerns(body: &Body) -> bool {
-        matches!(body, Body::HostMoved { .. } | Body::EffectEnded { .. })
-    }
-
-    /// Takes a session's record in. The session must be as it was before the record.
-    pub(crate) fn note(&mut self, session: &Session, at: Time, body: &Body) {
-        match body {
-            Body::HostMoved { host, stage, .. } => self.host_moved(session, at, host, stage),
-            Body::EffectEnded { effect, outcome: Outcome::Done } => {
-                let Some(EffectKind::Move { instance, from, to, .. }) =
-                    session.effects.get(effect).map(|effect| &effect.kind)
-                else {
-                    return;
-                };
-                let moves = self.instances.get(instance).map_or(0, |past| past.moves) + 1;
-                let (session, from, to) = (session.id.clone(), from.clone(), to.clone());
-                self.instances.insert(instance.clone(), InstancePast { moves, at, session, from, to });
+    /// Takes over what a record told.
+    pub(crate) fn take(&mut self, note: Note) {
+        match note {
+            Note::Moved { instance, at, session, from, to } => {
+                let moves = self.instances.get(&instance).map_or(0, |past| past.moves) + 1;
+                self.instances.insert(instance, InstancePast { moves, at, session, from, to });
             }
-            _ => {}
-        }
-    }
-
-    fn host_moved(&mut self, session: &Session, at: Time, host: &HostId, stage: &HostStage) {
-        // Such a record does not fit, and changes nothing.
-        if !session.hosts.contains_key(host) {
-            return;
-        }
-        let past = self.hosts.get_or_insert_with(host.clone(), HostPast::default);
-        match stage {
-            HostStage::Quarantined { why, begun } => {
+            Note::LeftOut { host, quarantined } => {
+                let past = self.host_mut(host);
                 // Giving a host back that was left out changes nothing about why and since when.
-                let same = |old: &Quarantined| old.session == session.id && old.why == *why;
+                let same =
+                    |old: &Quarantined| old.session == quarantined.session && old.why == quarantined.why;
                 if !past.quarantined.as_ref().is_some_and(same) {
-                    let (session, why) = (session.id.clone(), why.clone());
-                    past.quarantined = Some(Quarantined { at, session, why, begun: *begun });
+                    past.quarantined = Some(quarantined);
                 }
             }
+            Note::Maintained { host, maintained } => {
+                *self.host_mut(host) = HostPast { maintained: Some(maintained), quarantined: None };
+            }
+            Note::GoesOn { host } => self.host_mut(host).quarantined = None,
+            Note::Cleared { host } => {
+                if let Some(past) = self.hosts.get_mut(&host) {
+                    past.quarantined = None;
+                }
+            }
+            Note::HostGone { host } => drop(self.hosts.remove(&host)),
+            Note::InstanceGone { instance } => drop(self.instances.remove(&instance)),
+        }
+    }
+
+    fn host_mut(&mut self, host: HostId) -> &mut HostPast {
+        self.hosts.get_or_insert_with(host, HostPast::default)
+    }
+}
+
+/// What a record tells about the past, complete in itself: to be taken over in the order of the records.
+#[derive(Clone, Debug)]
+pub(crate) enum Note {
+    /// A move was finished.
+    Moved { instance: InstanceId, at: Time, session: SessionId, from: HostId, to: HostId },
+    /// A host was left out.
+    LeftOut { host: HostId, quarantined: Quarantined },
+    /// A host was maintained.
+    Maintained { host: HostId, maintained: Maintained },
+    /// A host is being maintained: it is not left out any more.
+    GoesOn { host: HostId },
+    /// Somebody looked at a host that was left out.
+    Cleared { host: HostId },
+    /// A host is no longer there.
+    HostGone { host: HostId },
+    /// An instance is no longer there.
+    InstanceGone { instance: InstanceId },
+}
+
+impl Note {
+    /// What a record of a session tells, if it tells anything. The session must be as it was before the record.
+    pub(crate) fn of(session: &Session, at: Time, body: &Body) -> Option<Note> {
+        match body {
+            Body::HostMoved { host, stage, .. } => {
+                // Such a record does not fit, and changes nothing.
+                session.hosts.get(host)?;
+                Some(Note::of_host(session, at, host, stage))
+            }
+            Body::EffectEnded { effect, outcome: Outcome::Done } => {
+                match &session.effects.get(effect)?.kind {
+                    EffectKind::Move { instance, from, to, .. } => Some(Note::Moved {
+                        instance: instance.clone(),
+                        at,
+                        session: session.id.clone(),
+                        from: from.clone(),
+                        to: to.clone(),
+                    }),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn of_host(session: &Session, at: Time, host: &HostId, stage: &HostStage) -> Note {
+        let (host, id) = (host.clone(), session.id.clone());
+        match stage {
+            HostStage::Quarantined { why, begun } => Note::LeftOut {
+                host,
+                quarantined: Quarantined { at, session: id, why: why.clone(), begun: *begun },
+            },
             HostStage::Maintained => {
-                past.quarantined = None;
                 let actions = session.actions_for(&Target::Host(host.clone())).into_iter();
                 let pin = |action: u32| session.plan.actions.get(action as usize);
-                past.maintained = Some(Maintained {
-                    at,
-                    session: session.id.clone(),
-                    workflow: session.plan.workflow.clone(),
-                    actions: actions.filter_map(pin).map(|spec| spec.plugin.clone()).collect(),
-                });
+                let actions = actions.filter_map(pin).map(|spec| spec.plugin.clone()).collect();
+                let workflow = session.plan.workflow.clone();
+                Note::Maintained { host, maintained: Maintained { at, session: id, workflow, actions } }
             }
             HostStage::Waiting | HostStage::Fenced | HostStage::Working | HostStage::Worked => {
-                past.quarantined = None;
+                Note::GoesOn { host }
             }
         }
     }
 
-    /// Somebody looked at a host that was left out.
-    pub(crate) fn clear(&mut self, host: &HostId) {
-        if let Some(past) = self.hosts.get_mut(host) {
-            past.quarantined = None;
-        }
-    }
-
-    /// True if a change of the infrastructure changes it.
-    pub(crate) fn is_told(&self, change: &Change) -> bool {
+    /// What a change of the infrastructure tells, if it tells anything.
+    pub(crate) fn of_change(change: &Change) -> Option<Note> {
         match change {
-            Change::HostGone(id) => self.hosts.contains_key(id),
-            Change::InstanceGone(id) => self.instances.contains_key(id),
-            Change::Host(_) | Change::Instance(_) | Change::Group(_) | Change::GroupGone(_) => false,
-        }
-    }
-
-    /// Forgets what is no longer there.
-    pub(crate) fn forget(&mut self, change: &Change) {
-        match change {
-            Change::HostGone(id) => drop(self.hosts.remove(id)),
-            Change::InstanceGone(id) => drop(self.instances.remove(id)),
-            Change::Host(_) | Change::Instance(_) | Change::Group(_) | Change::GroupGone(_) => {}
+            Change::HostGone(host) => Some(Note::HostGone { host: host.clone() }),
+            Change::InstanceGone(instance) => Some(Note::InstanceGone { instance: instance.clone() }),
+            Change::Host(_) | Change::Instance(_) | Change::Group(_) | Change::GroupGone(_) => None,
         }
     }
 }

@@ -253,11 +253,19 @@ impl<K: Ord + Clone, V: Clone> Extend<(K, V)> for SharedMap<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for SharedMap<K, V> {
+impl<K: Ord, V> FromIterator<(K, V)> for SharedMap<K, V> {
+    /// Of several entries of a key the last one counts.
     fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Self {
-        let mut map = Self::new();
-        map.extend(entries);
-        map
+        let mut entries: Vec<(K, V)> = entries.into_iter().collect();
+        // Stable, so that the last one of a key comes first once all are turned round.
+        entries.reverse();
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        entries.dedup_by(|(later, _), (kept, _)| later == kept);
+        let len = entries.len();
+        let mut entries = entries.into_iter();
+        let chunk =
+            || Some(entries.by_ref().take(MOST).collect::<Vec<_>>()).filter(|chunk| !chunk.is_empty());
+        Self { chunks: Arc::new(std::iter::from_fn(chunk).map(Arc::new).collect()), len }
     }
 }
 
@@ -311,6 +319,12 @@ impl<T: Ord + Clone> SharedSet<T> {
         T: Borrow<Q>,
     {
         self.0.remove(one).is_some()
+    }
+}
+
+impl<T: Ord> FromIterator<T> for SharedSet<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        Self(all.into_iter().map(|one| (one, ())).collect())
     }
 }
 

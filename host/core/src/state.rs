@@ -1,7 +1,7 @@
 //! Everything known: the fold of all records.
 //!
-//! [`State::apply`] is the only way in which state changes, live and at recovery alike. It asks nobody: no plug-in,
-//! no cloud, no clock.
+//! [`State::apply`] is the only way in which state changes; at recovery [`crate::fold`] has it done to many records
+//! at once. It asks nobody: no plug-in, no cloud, no clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::constraint::{Constrained, Constraint, Constraints};
 use crate::effect::{EffectKind, Outcome};
 use crate::finder::Finder;
 use crate::id::{GroupId, InstanceId, ProjectId, SessionId, SubscriptionId};
-use crate::inventory::{Change, Instance, Inventory};
+use crate::inventory::{Change, Inventory};
 use crate::message::Subscription;
-use crate::past::Past;
+use crate::past::{Note, Past};
 use crate::record::{Body, Record};
 use crate::rules::Rule;
 use crate::session::{Close, Condition, HostWork, Phase, Session};
@@ -72,16 +72,34 @@ impl State {
     /// The record does not fit: its session is not there, is there already, or it names something that never was.
     /// The state is as before, but for `seq` and `at`.
     pub fn apply(&mut self, record: &Record) -> Result<(), FoldError> {
+        if let Some(note) = self.step(record)? {
+            Arc::make_mut(&mut self.past).take(note);
+        }
+        Ok(())
+    }
+
+    /// Takes over one record, but for what it tells about the past, which is returned. In everything else a session is
+    /// told from its own records alone, and the installation from its own: [`crate::fold`] relies on that.
+    ///
+    /// # Errors
+    /// As of [`State::apply`].
+    pub(crate) fn step(&mut self, record: &Record) -> Result<Option<Note>, FoldError> {
         let misfit = |why: String| FoldError { seq: record.seq, session: record.session.clone(), why };
         self.seq = record.seq;
         self.at = self.at.max(record.at);
         match (&record.session, &record.body) {
-            (None, Body::Observed { change }) => self.observe(change, record.at),
+            (None, Body::Observed { change }) => {
+                self.observe(change, record.at);
+                return Ok(Note::of_change(change));
+            }
             (None, Body::Subscribed { subscription }) => {
                 self.subscriptions.insert(subscription.id.clone(), subscription.clone());
             }
             (None, Body::Unsubscribed { id }) => {
                 self.subscriptions.remove(id);
+            }
+            (None, Body::QuarantineCleared { host }) => {
+                return Ok(Some(Note::Cleared { host: host.clone() }));
             }
             (None, body) => {
                 self.keep(body).ok_or_else(|| misfit(format!("{} needs a session", body.name())))?;
@@ -100,15 +118,14 @@ impl State {
             }
             (Some(id), body) => {
                 let session = self.sessions.get_mut(id).ok_or_else(|| misfit(format!("no session {id}")))?;
-                if Past::concerns(body) {
-                    Arc::make_mut(&mut self.past).note(session, record.at, body);
-                }
+                let note = Note::of(session, record.at, body);
                 let before = Finder::concerned(session, body);
                 Arc::make_mut(session).apply(record).map_err(misfit)?;
                 self.finder.follow(session, body, before);
+                return Ok(note);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Takes over what managers and administrators leave with the installation; `None` if that is nothing such.
@@ -126,7 +143,6 @@ impl State {
                 Arc::make_mut(&mut self.templates).insert(template.name.clone(), template.clone());
             }
             Body::TemplateRemoved { name } => drop(Arc::make_mut(&mut self.templates).remove(name)),
-            Body::QuarantineCleared { host } => Arc::make_mut(&mut self.past).clear(host),
             // It is kept for people; what it did stands in records of its own.
             Body::Commanded { .. } => {}
             _ => return None,
@@ -161,24 +177,14 @@ impl State {
 
     fn observe(&mut self, change: &Change, at: Time) {
         if let Change::Instance(new) = change {
-            // A move may begin and end between two looks: another host means that it was out.
-            let was_out = |old: &Instance| !old.is_settled() || old.host != new.host;
-            let was_out = self.inventory.instance(&new.id).is_none_or(was_out);
-            match &new.group {
-                Some(group) if was_out && new.is_settled() => {
-                    self.returned.insert(new.id.clone(), (group.clone(), at));
-                }
-                Some(_) => {}
-                None => {
-                    self.returned.remove(&new.id);
-                }
+            match new.came_back(self.inventory.instance(&new.id)) {
+                Some(group) => drop(self.returned.insert(new.id.clone(), (group.clone(), at))),
+                None if new.group.is_none() => drop(self.returned.remove(&new.id)),
+                None => {}
             }
         }
         if let Change::InstanceGone(id) = change {
             self.returned.remove(id);
-        }
-        if self.past.is_told(change) {
-            Arc::make_mut(&mut self.past).forget(change);
         }
         Arc::make_mut(&mut self.inventory).apply(change);
     }

@@ -2,10 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
+use fenix_core::fold::fold;
 use fenix_core::policy::Terms;
 use fenix_core::record::{Body, Record};
 use fenix_core::session::{Pin, Plan};
-use fenix_core::state::State;
+use fenix_core::state::{FoldError, State};
 use fenix_core::time::Time;
 use serde_json::{Value, json};
 
@@ -13,8 +14,7 @@ fn record(seq: u64, session: Option<&str>, body: Body) -> Record {
     Record { seq, at: Time(seq), session: session.map(Into::into), body }
 }
 
-/// A session in which nothing has happened.
-fn begun() -> State {
+fn opened() -> Body {
     let plan = Plan {
         maintenance_at: Time(0),
         window_end: None,
@@ -23,8 +23,13 @@ fn begun() -> State {
         actions: Vec::new(),
         terms: Terms::default(),
     };
+    Body::Opened { plan, rules: 1 }
+}
+
+/// A session in which nothing has happened.
+fn begun() -> State {
     let mut state = State::default();
-    state.apply(&record(1, Some("s"), Body::Opened { plan, rules: 1 })).unwrap();
+    state.apply(&record(1, Some("s"), opened())).unwrap();
     state
 }
 
@@ -74,4 +79,67 @@ fn a_number_that_none_can_follow_is_refused() {
     ] {
         check(Some("s"), body, "no number can follow 4294967295");
     }
+}
+
+/// At once, they fold to what those fold to one by one that are not in the way; the others are named by their misfits.
+fn check_at_once(records: &[(Option<&str>, Body)], without: &[u64], misfits: &[&str]) {
+    let numbered = (1..).zip(records.iter().cloned());
+    let records: Vec<Record> = numbered.map(|(seq, (session, body))| record(seq, session, body)).collect();
+    let mut one_by_one = State::default();
+    for record in records.iter().filter(|record| !without.contains(&record.seq)) {
+        one_by_one.apply(record).unwrap();
+    }
+    let last = records.last().unwrap();
+    let folded = fold(&records).unwrap();
+    assert_eq!(folded.state, State { seq: last.seq, at: last.at, ..one_by_one });
+    let told: Vec<String> = folded.misfits.iter().map(FoldError::to_string).collect();
+    assert_eq!(told.len(), misfits.len(), "{told:?}");
+    assert!(told.iter().zip(misfits).all(|(told, expected)| told.contains(expected)), "{told:?}");
+}
+
+#[test]
+fn what_does_not_fit_costs_its_session_what_follows_it() {
+    let body = |value: Value| serde_json::from_value::<Body>(value).unwrap();
+    let noted = |key: &str| body(json!({"noted": {"key": key, "value": "v"}}));
+    let joined = body(json!({"host_joined": {"host": "a", "work": {"kind": "compute", "found": "enabled",
+        "stage": "waiting", "since": 0, "fenced": false}}}));
+    let left_out =
+        body(json!({"host_moved": {"host": "a", "stage": {"quarantined": {"why": "w", "begun": true}},
+        "fenced": true}}));
+    let cleared = body(json!({"quarantine_cleared": {"host": "a"}}));
+    let gone = body(json!({"observed": {"change": {"host_gone": "a"}}}));
+    let (s, t) = (Some("s"), Some("t"));
+    check_at_once(
+        &[(s, opened()), (s, opened()), (t, opened()), (s, noted("k")), (t, noted("k"))],
+        &[2, 4],
+        &["record 2 does not fit what went before: the session is there already"],
+    );
+    check_at_once(
+        &[(t, noted("k")), (s, opened()), (s, Body::Removed), (s, noted("k"))],
+        &[1, 4],
+        &[
+            "record 1 does not fit what went before: no session t",
+            "record 4 does not fit what went before: no session s",
+        ],
+    );
+    // What became of a host is told in the order of all records.
+    check_at_once(
+        &[(s, opened()), (s, joined.clone()), (s, left_out.clone()), (None, cleared.clone())],
+        &[],
+        &[],
+    );
+    check_at_once(&[(s, opened()), (s, joined.clone()), (None, cleared), (s, left_out.clone())], &[], &[]);
+    check_at_once(
+        &[(s, opened()), (s, joined.clone()), (None, gone.clone()), (s, left_out.clone())],
+        &[],
+        &[],
+    );
+    check_at_once(&[(s, opened()), (s, joined), (s, left_out), (None, gone)], &[], &[]);
+}
+
+#[test]
+fn at_once_as_one_by_one_a_record_of_the_installation_that_does_not_fit_is_an_error() {
+    let stray: Body = serde_json::from_value(json!({"failed": {"reason": "r"}})).unwrap();
+    let misfit = fold(&[record(1, None, stray.clone())]).unwrap_err();
+    assert_eq!(misfit, State::default().apply(&record(1, None, stray)).unwrap_err());
 }

@@ -84,6 +84,20 @@ proptest! {
     }
 
     #[test]
+    fn of_entries_in_any_order_the_last_of_a_key_counts(entries in vec((0..300u16, 0..9usize), 0..1000)) {
+        let wanted: BTreeMap<u16, usize> = entries.iter().copied().collect();
+        let mut map: SharedMap<u16, usize> = entries.iter().copied().collect();
+        same(&map, &wanted);
+        // It lies in chunks that a change finds its way in.
+        for (key, value) in wanted.iter().rev() {
+            assert_eq!(map.remove(key), Some(*value));
+        }
+        same(&map, &BTreeMap::new());
+        let set: SharedSet<u16> = entries.iter().map(|(key, _)| *key).collect();
+        assert!(set.iter().eq(wanted.keys()));
+    }
+
+    #[test]
     fn a_shared_set_is_a_set(changes in vec((any::<bool>(), 0..400u16), 0..1000), from in 0..400u16) {
         let (mut set, mut wanted) = (SharedSet::default(), BTreeSet::new());
         for (adds, one) in changes {

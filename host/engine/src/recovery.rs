@@ -1,8 +1,8 @@
 //! From the journal back to where we were. Calls no plug-in, no cloud and no clock.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fenix_core::fold::{Folded, fold};
 use fenix_core::id::SessionId;
 use fenix_core::record::{Body, Record};
 use fenix_core::session::Condition;
@@ -31,32 +31,19 @@ impl Engine {
     /// A record of the installation does not fit. One of a session parks that session.
     pub fn recover(
         settings: Settings,
-        records: impl IntoIterator<Item = Record>,
+        records: &[Record],
         last_seq: u64,
         damaged: Vec<(SessionId, String)>,
         now: Time,
     ) -> Result<Self, RecoveryError> {
         let mut engine = Engine::new(settings, now);
+        let Folded { mut state, misfits } = fold(records).map_err(RecoveryError::Installation)?;
         let mut damaged = damaged;
-        let mut misfits: BTreeSet<SessionId> = BTreeSet::new();
-        let state = Arc::make_mut(&mut engine.state);
-        for record in records {
-            if record.session.as_ref().is_some_and(|id| misfits.contains(id)) {
-                state.at = state.at.max(record.at);
-                continue;
-            }
-            match state.apply(&record) {
-                Ok(()) => {}
-                Err(error) => match &error.session {
-                    Some(session) => {
-                        misfits.insert(session.clone());
-                        damaged.push((session.clone(), error.to_string()));
-                    }
-                    None => return Err(RecoveryError::Installation(error)),
-                },
-            }
-        }
+        let misfit = |error: FoldError| error.session.clone().map(|session| (session, error.to_string()));
+        damaged.extend(misfits.into_iter().filter_map(misfit));
         state.seq = last_seq.max(state.seq);
+        state.switched_off = engine.state.switched_off;
+        engine.state = Arc::new(state);
         engine.now = now.max(engine.state.at);
         engine.resume(&damaged);
         Ok(engine)

@@ -107,7 +107,8 @@ impl Server {
         let (store, opened) = Store::open(&config.data_dir)?;
         let damaged = damage(&opened);
         let now = WallClock::default().now();
-        let engine = Engine::recover(Settings::default(), opened.records, opened.last_seq, damaged, now)?;
+        let engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, damaged, now)?;
+        drop(opened.records);
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));
         tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fenix_core::effect::{EffectKind, Outcome};
+use fenix_core::fold::Folded;
 use fenix_core::id::{EffectId, GroupId, HostId, InstanceId, SessionId};
 use fenix_core::inventory::Change;
 use fenix_core::record::{Body, Record};
@@ -21,11 +22,10 @@ pub(crate) struct Kept {
     pub(crate) sessions: BTreeSet<SessionId>,
 }
 
-/// Everything known after these records.
+/// Everything known after these records, all of which must fit.
 pub(crate) fn fold(records: &[Record]) -> Result<State, FoldError> {
-    let mut state = State::default();
-    records.iter().try_for_each(|record| state.apply(record))?;
-    Ok(state)
+    let Folded { state, misfits } = fenix_core::fold::fold(records)?;
+    misfits.into_iter().next().map_or(Ok(state), Err)
 }
 
 /// What is kept of these records, whose fold is `state`, if sessions removed longer ago than `retention` may go.

@@ -71,7 +71,8 @@ pub(crate) fn child(dir: Option<&str>) -> Result<(), Any> {
     let open = lap();
     let records = opened.records.len();
     let now = Time(SystemTime::UNIX_EPOCH.elapsed()?.as_millis() as u64);
-    let mut engine = Engine::recover(Settings::default(), opened.records, opened.last_seq, Vec::new(), now)?;
+    let mut engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, Vec::new(), now)?;
+    drop(opened.records);
     let fold = lap();
     let plugins = Plugins::new(Some(&dir.join("compiled")))?;
     for shipped in fenix_shipped::SHIPPED {

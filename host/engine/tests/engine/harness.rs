@@ -370,7 +370,7 @@ impl World {
 
     /// The same, and holds every session for that reason.
     pub(crate) fn restart_held(&mut self, why: Option<&str>) {
-        let records = self.journal.records.clone();
+        let records = &self.journal.records;
         let last = records.last().map_or(0, |last| last.seq);
         let engine = Engine::recover(Settings::default(), records, last, Vec::new(), self.now).unwrap();
         self.engine = engine;

@@ -177,6 +177,9 @@ proptest! {
 /// Compaction of these records, with a retention in seconds, changes no fold and takes nothing of a session too early.
 fn check(records: &[Record], retention: u64) {
     let state = fold(records).unwrap();
+    let mut one_by_one = State::default();
+    records.iter().for_each(|record| one_by_one.apply(record).unwrap());
+    assert_eq!(one_by_one, state);
     let now = Time(records.last().map_or(0, |record| record.at.0) + 1000);
     let Kept { records: kept, sessions } = kept(records, &state, Millis(retention * 1000), now);
     assert_eq!(fold(&kept).unwrap(), state);

@@ -160,7 +160,7 @@ impl Run<'_> {
         let (settings, last) = (self.scenario.settings.clone(), self.journal.last_seq());
         let now = self.clock.now(self.now);
         let recovered =
-            catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, records, last, Vec::new(), now)));
+            catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, &records, last, Vec::new(), now)));
         match recovered {
             Ok(Ok(mut engine)) => {
                 engine.number_after(&before);

@@ -34,7 +34,7 @@ impl Run<'_> {
         let settings = self.scenario.settings.clone();
         let (last, now) = (self.journal.last_seq(), self.clock.wall(self.now));
         let recovered =
-            catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, records, last, Vec::new(), now)));
+            catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, &records, last, Vec::new(), now)));
         match recovered {
             Ok(Ok(engine)) => {
                 self.clock.start(engine.state().at);

@@ -13,6 +13,7 @@ mod queue;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fenix_cloud::sim::{FaultyCloud, SpecError, World};
+use fenix_core::fold::fold;
 use fenix_core::id::SessionId;
 use fenix_core::session::Pin;
 use fenix_core::state::State;
@@ -399,7 +400,15 @@ fn refold(journal: &MemJournal, state: &State) -> Option<String> {
     if !again.is_indexed() {
         return Some("what is found fast is not what the sessions say".to_owned());
     }
-    (again != *state).then(|| "the journal folds to another state than the engine has".to_owned())
+    if again != *state {
+        return Some("the journal folds to another state than the engine has".to_owned());
+    }
+    let Ok(folded) = fold(&records) else {
+        return Some("the journal folds one by one, and not at once".to_owned());
+    };
+    let at_once = State { switched_off: again.switched_off, held: again.held.clone(), ..folded.state };
+    let same = at_once == again && folded.misfits.is_empty();
+    (!same).then(|| "the journal folds to another state at once than one by one".to_owned())
 }
 
 impl Event {

@@ -108,7 +108,7 @@ fn has_numbers(session: &Session) -> bool {
 fn recovered(records: &[Record], folded: &State) {
     let last = records.len() as u64;
     let recover = |records: Vec<Record>, last| {
-        Engine::recover(Settings::default(), records, last, Vec::new(), folded.at)
+        Engine::recover(Settings::default(), &records, last, Vec::new(), folded.at)
             .expect("the installation's records fit")
     };
     let mut engine = recover(records.to_vec(), last);

@@ -118,7 +118,7 @@ impl Room {
         let Opened { records, last_seq, reserve, .. } = opened;
         let (settings, now) = (self.parts.engine.settings().clone(), self.parts.clock.now());
         let mut engine =
-            Engine::recover(settings, records, last_seq, damaged, now).map_err(|error| whole(&error))?;
+            Engine::recover(settings, &records, last_seq, damaged, now).map_err(|error| whole(&error))?;
         engine.number_after(&self.parts.engine);
         self.parts.engine = engine;
         self.room_look = None;

@@ -165,7 +165,7 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let clock = Arc::new(WallClock::default());
     let (store, opened) = Store::open(scratch.path()).expect("an empty folder can be opened");
     let engine =
-        Engine::recover(Settings::default(), opened.records, opened.last_seq, Vec::new(), clock.now())
+        Engine::recover(Settings::default(), &opened.records, opened.last_seq, Vec::new(), clock.now())
             .expect("an empty journal folds");
     let sandbox = Sandbox::open(scratch.path(), None, engine.state()).expect("the sandbox runs here");
     let history = History::new(store.readers());
