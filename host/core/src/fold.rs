@@ -6,7 +6,7 @@
 //! out, for each record, where in a large memory what it is about lies. What is left to do in the order of all records
 //! is the past.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,6 +35,10 @@ pub struct Folded {
 ///
 /// # Errors
 /// A record of the installation does not fit: without it nothing after it can be trusted.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a thread folds depends on nothing but its records, and is put together in their order"
+)]
 pub fn fold(records: &[Record]) -> Result<Folded, FoldError> {
     let (installation, streams) = streams(records);
     let taken = AtomicUsize::new(0);
@@ -77,7 +81,7 @@ pub fn fold(records: &[Record]) -> Result<Folded, FoldError> {
 fn streams(records: &[Record]) -> (Vec<&Record>, Vec<Vec<&Record>>) {
     let mut installation = Vec::new();
     let mut streams: Vec<Vec<&Record>> = Vec::new();
-    let mut places: HashMap<&SessionId, usize> = HashMap::new();
+    let mut places: BTreeMap<&SessionId, usize> = BTreeMap::new();
     for record in records {
         match &record.session {
             None => installation.push(record),
@@ -142,10 +146,10 @@ impl Part {
 /// What was seen last of each thing in the infrastructure.
 #[derive(Default)]
 struct Seen<'a> {
-    hosts: HashMap<&'a HostId, &'a Host>,
-    instances: HashMap<&'a InstanceId, &'a Instance>,
-    groups: HashMap<&'a GroupId, &'a Group>,
-    returned: HashMap<&'a InstanceId, (&'a GroupId, Time)>,
+    hosts: BTreeMap<&'a HostId, &'a Host>,
+    instances: BTreeMap<&'a InstanceId, &'a Instance>,
+    groups: BTreeMap<&'a GroupId, &'a Group>,
+    returned: BTreeMap<&'a InstanceId, (&'a GroupId, Time)>,
 }
 
 impl<'a> Seen<'a> {

@@ -3,7 +3,7 @@
 //! It is a copy of the truth, never the truth: tenants, autoscalers and other tools change the cloud behind our
 //! back all the time. It changes only by [`Change`]s that were journaled as observed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -323,10 +323,10 @@ impl Inventory {
             groups: groups.into_iter().map(|group| (group.id.clone(), group)).collect(),
             ..Inventory::default()
         };
-        let mut on_host: HashMap<&HostId, Vec<InstanceId>> = HashMap::new();
-        let mut used: HashMap<&HostId, Resources> = HashMap::new();
-        let mut members: HashMap<&GroupId, Vec<InstanceId>> = HashMap::new();
-        let mut of_project: HashMap<&ProjectId, Vec<InstanceId>> = HashMap::new();
+        let mut on_host: BTreeMap<&HostId, Vec<InstanceId>> = BTreeMap::new();
+        let mut used: BTreeMap<&HostId, Resources> = BTreeMap::new();
+        let mut members: BTreeMap<&GroupId, Vec<InstanceId>> = BTreeMap::new();
+        let mut of_project: BTreeMap<&ProjectId, Vec<InstanceId>> = BTreeMap::new();
         for instance in inventory.instances.values() {
             for host in instance.ends() {
                 on_host.entry(host).or_default().push(instance.id.clone());
@@ -428,7 +428,7 @@ impl Inventory {
 type Index<K> = SharedMap<K, SharedSet<InstanceId>>;
 
 /// An index with all its ids.
-fn index<K: Ord + Clone>(ids: HashMap<&K, Vec<InstanceId>>) -> Index<K> {
+fn index<K: Ord + Clone>(ids: BTreeMap<&K, Vec<InstanceId>>) -> Index<K> {
     ids.into_iter().map(|(key, ids)| (key.clone(), ids.into_iter().collect())).collect()
 }
 
