@@ -27,8 +27,10 @@ use table::Row;
 
 type Any = Box<dyn std::error::Error + Send + Sync>;
 
+type Measure = fn(&Plugins) -> Result<Vec<Row>, Any>;
+
 /// What can be measured, by name, in the order of the table.
-const MEASUREMENTS: [(&str, fn(&Plugins) -> Result<Vec<Row>, Any>); 9] = [
+const MEASUREMENTS: [(&str, Measure); 9] = [
     ("decision", decision::measure),
     ("hosts", hosts::measure),
     ("dispatch", dispatch::measure),
