@@ -55,7 +55,12 @@ pub fn session(seed: u64, profile: &Profile) -> Scenario {
     on_cloud(seed, profile, computes, controllers, &mut dice)
 }
 
-/// The same on a cloud of that size.
+/// The same on a cloud of that size, of which one host at least must be a compute.
+pub fn session_on(seed: u64, profile: &Profile, computes: usize, controllers: usize) -> Scenario {
+    let mut dice = Dice::new(seed, Purpose::Scenario);
+    on_cloud(seed, profile, computes, controllers, &mut dice)
+}
+
 fn on_cloud(seed: u64, profile: &Profile, computes: usize, controllers: usize, dice: &mut Dice) -> Scenario {
     let mut cloud = Spec { times: cloud::times(), ..Spec::default() };
     let zones = dice.between(1, 3);
