@@ -17,8 +17,9 @@ type Chunk<K, V> = Arc<Vec<(K, V)>>;
 
 /// A map. Reads like a `BTreeMap`; copies share what does not change.
 pub struct SharedMap<K, V> {
-    /// In order, and none of them empty.
-    chunks: Arc<Vec<Chunk<K, V>>>,
+    /// In order, none of them empty, each with its first key: to look for it in the chunk would go through two more
+    /// places in memory at each step of a search.
+    chunks: Arc<Vec<(K, Chunk<K, V>)>>,
     len: usize,
 }
 
@@ -40,7 +41,7 @@ impl<K, V> SharedMap<K, V> {
 
     /// All entries, in the order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> + Clone {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).map(|(key, value)| (key, value))
+        self.chunks.iter().flat_map(|(_, chunk)| chunk.iter()).map(|(key, value)| (key, value))
     }
 
     /// All keys, in order.
@@ -60,13 +61,13 @@ impl<K: Ord, V> SharedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        // No chunk is empty, so each has a first key. What comes before all goes into the first chunk.
-        let after = self.chunks.partition_point(|chunk| chunk[0].0.borrow() <= key);
+        // What comes before all goes into the first chunk.
+        let after = self.chunks.partition_point(|(first, _)| first.borrow() <= key);
         let at = after.saturating_sub(1);
         let place = self
             .chunks
             .get(at)
-            .map_or(Err(0), |chunk| chunk.binary_search_by(|(known, _)| known.borrow().cmp(key)));
+            .map_or(Err(0), |(_, chunk)| chunk.binary_search_by(|(known, _)| known.borrow().cmp(key)));
         (at, place)
     }
 
@@ -85,7 +86,7 @@ impl<K: Ord, V> SharedMap<K, V> {
     {
         let (at, place) = self.find(key);
         let place = place.ok()?;
-        let (key, value) = &self.chunks[at][place];
+        let (key, value) = &self.chunks[at].1[place];
         Some((key, value))
     }
 
@@ -113,8 +114,8 @@ impl<K: Ord, V> SharedMap<K, V> {
                 (at, place.map_or_else(|place| place, |place| place + 1))
             }
         };
-        let first = self.chunks.get(at).map(|chunk| &chunk[place..]).unwrap_or_default();
-        let rest = self.chunks.iter().skip(at + 1).flat_map(|chunk| chunk.iter());
+        let first = self.chunks.get(at).map(|(_, chunk)| &chunk[place..]).unwrap_or_default();
+        let rest = self.chunks.iter().skip(at + 1).flat_map(|(_, chunk)| chunk.iter());
         // The end is looked for as one goes: whoever asks for a range reads a page of it.
         let end = move |key: &K| match range.end_bound() {
             Bound::Unbounded => true,
@@ -128,7 +129,7 @@ impl<K: Ord, V> SharedMap<K, V> {
 impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
     /// The chunk of that number, for a change.
     fn chunk(&mut self, at: usize) -> &mut Vec<(K, V)> {
-        Arc::make_mut(&mut Arc::make_mut(&mut self.chunks)[at])
+        Arc::make_mut(&mut Arc::make_mut(&mut self.chunks)[at].1)
     }
 
     /// Sets the value of a key; returns the one that it had.
@@ -170,10 +171,14 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
     {
         let (at, place) = self.find(key);
         let place = place.ok()?;
-        let chunk = self.chunk(at);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        let (first, chunk) = &mut chunks[at];
+        let chunk = Arc::make_mut(chunk);
         let (_, value) = chunk.remove(place);
-        if chunk.is_empty() {
-            Arc::make_mut(&mut self.chunks).remove(at);
+        match chunk.first() {
+            Some((key, _)) if place == 0 => *first = key.clone(),
+            Some(_) => {}
+            None => drop(chunks.remove(at)),
         }
         self.len -= 1;
         Some(value)
@@ -186,11 +191,14 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
         let last = at + 1 >= chunks.len();
         match chunks.get_mut(at) {
             // What comes in order fills its chunks.
-            Some(chunk) if chunk.len() == MOST && place == MOST && last => {
-                chunks.push(Arc::new(vec![(key, value)]));
+            Some((_, chunk)) if chunk.len() == MOST && place == MOST && last => {
+                chunks.push((key.clone(), Arc::new(vec![(key, value)])));
                 (at + 1, 0)
             }
-            Some(chunk) => {
+            Some((first, chunk)) => {
+                if place == 0 {
+                    *first = key.clone();
+                }
                 let entries = Arc::make_mut(chunk);
                 entries.insert(place, (key, value));
                 if entries.len() <= MOST {
@@ -198,11 +206,11 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
                 }
                 let half = entries.len() / 2;
                 let upper = entries.split_off(half);
-                chunks.insert(at + 1, Arc::new(upper));
+                chunks.insert(at + 1, (upper[0].0.clone(), Arc::new(upper)));
                 if place < half { (at, place) } else { (at + 1, place - half) }
             }
             None => {
-                chunks.push(Arc::new(vec![(key, value)]));
+                chunks.push((key.clone(), Arc::new(vec![(key, value)])));
                 (0, 0)
             }
         }
@@ -253,7 +261,7 @@ impl<K: Ord + Clone, V: Clone> Extend<(K, V)> for SharedMap<K, V> {
     }
 }
 
-impl<K: Ord, V> FromIterator<(K, V)> for SharedMap<K, V> {
+impl<K: Ord + Clone, V> FromIterator<(K, V)> for SharedMap<K, V> {
     /// Of several entries of a key the last one counts.
     fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Self {
         let mut entries: Vec<(K, V)> = entries.into_iter().collect();
@@ -263,9 +271,11 @@ impl<K: Ord, V> FromIterator<(K, V)> for SharedMap<K, V> {
         entries.dedup_by(|(later, _), (kept, _)| later == kept);
         let len = entries.len();
         let mut entries = entries.into_iter();
-        let chunk =
-            || Some(entries.by_ref().take(MOST).collect::<Vec<_>>()).filter(|chunk| !chunk.is_empty());
-        Self { chunks: Arc::new(std::iter::from_fn(chunk).map(Arc::new).collect()), len }
+        let chunk = || {
+            let chunk: Vec<(K, V)> = entries.by_ref().take(MOST).collect();
+            Some((chunk.first()?.0.clone(), Arc::new(chunk)))
+        };
+        Self { chunks: Arc::new(std::iter::from_fn(chunk).collect()), len }
     }
 }
 
@@ -322,7 +332,7 @@ impl<T: Ord + Clone> SharedSet<T> {
     }
 }
 
-impl<T: Ord> FromIterator<T> for SharedSet<T> {
+impl<T: Ord + Clone> FromIterator<T> for SharedSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
         Self(all.into_iter().map(|one| (one, ())).collect())
     }

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use fenix_core::time::Millis;
 use fenix_store::SledJournal;
 use fenix_wasm::Plugins;
 
@@ -13,6 +14,9 @@ use crate::table::{Row, cpu, time};
 
 const HOSTS: u32 = 3;
 const INSTANCES_PER_HOST: u32 = 4;
+
+/// How long an event waits at most, in virtual time, for others to share its sync: less than anybody's patience.
+const WAITS: Millis = Millis::from_secs(1);
 
 struct Rate {
     events: u64,
@@ -50,11 +54,14 @@ fn run(plugins: &Plugins, sessions: u32) -> Result<Rate, Any> {
     let (begun, cpu_before) = (Instant::now(), cpu());
     while !is_over(stage.engine.state())? {
         let before = stage.engine.state().seq;
-        for _ in 0..sessions {
+        let mut next = stage.next();
+        let end = stage.now + WAITS;
+        for left in (0..sessions).rev() {
             // The last events of some sessions come when others have no more.
-            let Some(event) = stage.next() else { break };
+            let Some(event) = next.take() else { break };
             events += 1;
             stage.engine.handle(stage.now, event, plugins);
+            next = if left == 0 { None } else { stage.next_until(end) };
         }
         stage.commit(&mut journal)?;
         batches += u64::from(stage.engine.state().seq > before);

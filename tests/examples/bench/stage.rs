@@ -105,6 +105,13 @@ impl Stage {
         self.queue.insert((self.now + after, self.queued), event);
     }
 
+    /// What happens next, unless it happens after that time.
+    pub(crate) fn next_until(&mut self, end: Time) -> Option<Event> {
+        let first = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let at = first.into_iter().chain(self.engine.next_due()).min()?;
+        if at <= end { self.next() } else { None }
+    }
+
     /// What happens next, the engine's own timer included; `None` when nothing is left. Time passes until then.
     pub(crate) fn next(&mut self) -> Option<Event> {
         let first = self.queue.first_key_value().map(|((at, _), _)| *at);
