@@ -450,6 +450,18 @@ fn only_so_many_hosts_are_out_and_never_the_last_controller() {
     let zone =
         |scene: &mut Scene| scene.session("s", |session| plan_of(session).terms.hosts_at_once_per_zone = 1);
     check(zone, fence_of("b"), Some(Rule::R6));
+    // Its turn came, it was left out, somebody enabled it, and its session was continued.
+    let taken_back = |scene: &mut Scene| {
+        scene.see(Change::Host(host("a", HostKind::Compute)));
+        scene.open("t", &["x"]);
+        scene.session("t", |session| fence(session, "x"));
+    };
+    check(taken_back, fence_of("a"), None);
+    let in_one_zone = |scene: &mut Scene| {
+        taken_back(scene);
+        zone(scene);
+    };
+    check(in_one_zone, fence_of("a"), Some(Rule::R6));
     let last = |scene: &mut Scene| {
         scene.see(Change::Host(Host { up: false, ..host("c2", HostKind::Controller) }));
     };

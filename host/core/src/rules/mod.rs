@@ -215,8 +215,9 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
         EffectKind::Fence { host } => {
             case.unless_off(Rule::R11, || subjects::may_fence(case, host))?;
             if case.session.hosts.get(host).is_some_and(|work| work.fenced) {
-                // Its turn came, and somebody enabled it since: it is fenced once more.
-                return Ok(());
+                // Its turn came, and somebody enabled it since: it is fenced once more, however late that is. But if it had
+                // been left out, and its session was continued, others may have their turn now.
+                return case.unless_off(Rule::R6, || limits::hosts_out(case, host));
             }
             case.unless_off(Rule::R4, || limits::inside_window(case))?;
             case.unless_off(Rule::R6, || limits::hosts_out(case, host))?;
