@@ -5,14 +5,15 @@
 use fenix_cloud::sim::trace::{Actor, Happening};
 use fenix_core::id::{HostId, InstanceId};
 use fenix_core::inventory::Service;
-use fenix_core::time::Millis;
+use fenix_core::time::{Millis, Time};
 use fenix_engine::ports::CloudCall;
 
 use super::{Check, Checker, Findings, Sight};
+use crate::scenario::{Freeze, START};
 use crate::truth::Truth;
 
 /// How long Fenix may not know that others took room: it reads everything once a minute, and a read can be lost, or
-/// Fenix be down.
+/// Fenix be down. While the cloud is out of reach it reads nothing.
 const STALE: Millis = Millis::from_secs(300);
 
 /// Looks at refusals.
@@ -51,9 +52,18 @@ fn refused(sight: &Sight<'_>, instance: &InstanceId, to: &HostId, found: &mut Fi
     if seen.moving.is_some() || seen.host == *to || !open || host.free().fits(*need) {
         return;
     }
-    let others = host.others_came.is_some_and(|at| sight.at < at + STALE);
+    let others = host.others_came.is_some_and(|at| sight.at < at + STALE + out_of_reach(sight, at));
     if !others {
         let what = format!("there is no room for {instance} on {to}, and nobody but Fenix took any");
         found.add(Check::R5, sight.at, what);
     }
+}
+
+/// For how long the cloud was out of reach since then.
+fn out_of_reach(sight: &Sight<'_>, since: Time) -> Millis {
+    let overlap = |outage: &Freeze| {
+        let (from, until) = (START + outage.at, START + outage.at + outage.span);
+        until.min(sight.at).since(from.max(since)).0
+    };
+    Millis(sight.scenario.faults.outages.iter().map(overlap).sum())
 }

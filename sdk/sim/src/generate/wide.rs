@@ -26,10 +26,12 @@ const SIZES: [(u32, RangeInclusive<u64>); 4] = [(45, 2..=6), (30, 7..=12), (17, 
 mod permille {
     /// Terms with policies of all kinds.
     pub(super) const POLICIES: u32 = 500;
+    /// A window that is soon over.
+    pub(super) const SHORT_WINDOW: u32 = 150;
     /// Few rounds, a small budget.
     pub(super) const FEW_ROUNDS: u32 = 300;
     /// Little time for moves and services, so that outages and moves that hang outlast it.
-    pub(super) const LITTLE_TIME: u32 = 400;
+    pub(super) const LITTLE_TIME: u32 = 500;
     /// Much time for managers, which take it.
     pub(super) const DAWDLERS: u32 = 150;
     /// A manager that never agrees, or agrees and does nothing; each of them.
@@ -47,7 +49,9 @@ mod permille {
     /// Moves that break, come to nothing or never end.
     pub(super) const BAD_MOVES: u32 = 300;
     /// Answers so slow that what was true when a decision was made is not any more when it is carried out.
-    pub(super) const SLOW_CLOUD: u32 = 400;
+    pub(super) const SLOW_CLOUD: u32 = 500;
+    /// A Fenix that reads everything every few seconds, so that it learns of a change while it acts.
+    pub(super) const READS_OFTEN: u32 = 300;
     /// Others who change something all the time.
     pub(super) const RESTLESS: u32 = 250;
     /// Hosts that do not come back from a restart.
@@ -55,7 +59,7 @@ mod permille {
     /// Hosts that do not come back after they lost power.
     pub(super) const CRASHES_KILL: u32 = 150;
     /// A cloud out of reach.
-    pub(super) const OUTAGES: u32 = 300;
+    pub(super) const OUTAGES: u32 = 400;
     /// A clock that is set.
     pub(super) const CLOCKS: u32 = 150;
     /// A full disk.
@@ -92,6 +96,9 @@ pub fn wide(seed: u64) -> Scenario {
     oddities(&mut scenario.cloud, &mut dice);
     for session in &mut scenario.sessions {
         terms(&mut session.terms, computes, &mut dice);
+        if dice.chance(permille::SHORT_WINDOW) {
+            session.window = Some(dice.span(20_000, 400_000));
+        }
         more_actions(session, &mut dice);
     }
     match kind {
@@ -121,6 +128,9 @@ pub fn wide(seed: u64) -> Scenario {
     }
     lies(&mut scenario, &mut dice);
     bad_moves(&mut scenario.cloud, &mut dice);
+    if dice.chance(permille::READS_OFTEN) {
+        scenario.settings.resync = dice.span(2_000, 10_000);
+    }
     restless(&mut scenario.cloud, &mut dice);
     deaths(&mut scenario, &mut dice);
     outages_and_clocks(&mut scenario, &mut dice);
@@ -178,7 +188,7 @@ fn terms(terms: &mut Terms, computes: usize, dice: &mut Dice) {
             (2, Policy::Wait),
             (6, Policy::Skip),
             (4, Policy::Stop),
-            (3, Policy::Force),
+            (5, Policy::Force),
         ])
     };
     let any = [Policy::Retry, Policy::Wait, Policy::Skip, Policy::Stop, Policy::Force].map(|one| (1, one));
@@ -332,8 +342,10 @@ fn restless(cloud: &mut Spec, dice: &mut Dice) {
         let others = &mut cloud.others;
         others.boot_per_hour = per_hour(dice);
         others.delete_per_hour = per_hour(dice);
-        others.move_per_hour = per_hour(dice);
-        others.stop_per_hour = per_hour(dice);
+        // What is stopped stays so, and what is moved or resized is out for seconds: that passes while Fenix decides.
+        others.move_per_hour = per_hour(dice) * 3;
+        others.resize_per_hour = per_hour(dice) * 3;
+        others.stop_per_hour = per_hour(dice) / 10;
         others.enable_per_hour = per_hour(dice) / 4;
         others.crash_per_hour = per_hour(dice) / 10;
     }
@@ -368,7 +380,9 @@ fn outages_and_clocks(scenario: &mut Scenario, dice: &mut Dice) {
     let calm_at = scenario.calm_at.0;
     if dice.chance(permille::OUTAGES) {
         for _ in 0..dice.between(1, 4) {
-            let (at, span) = (dice.span(10_000, calm_at), dice.span(10_000, 900_000));
+            // Most sessions are busy in their first minutes.
+            let latest = dice.weighted(&[(3u32, calm_at.min(500_000)), (1, calm_at)]);
+            let (at, span) = (dice.span(10_000, latest), dice.span(10_000, 900_000));
             scenario.faults.outages.push(Freeze { at, span });
         }
     }
