@@ -1,7 +1,7 @@
 # Everything a newcomer needs. Each target installs what a fresh machine lacks.
 #   make demo    a whole maintenance session on a simulated cloud, in about a minute
 #   make test    every test
-#   make seeds   ten thousand bad days, and the page docs/COVERAGE.md
+#   make seeds   ten thousand bad days, and the page docs/COVERAGE.md: [SEEDS=1000]
 #   make bench   the table of benchmarks; ONLY=name measures one of them
 #   make bench-load  the same for many readers and subscribers
 #   make test-upgrade  the previous build and this one take over from each other; needs the history
@@ -30,7 +30,7 @@ test-upgrade: deps
 	tests/upgrade.sh
 
 seeds: deps
-	$(CARGO) run --locked --package fenix-sim --example coverage -- docs/COVERAGE.md
+	$(CARGO) run --locked --package fenix-sim --example coverage -- docs/COVERAGE.md $(SEEDS)
 
 bench: deps
 	$(CARGO) run --locked --release --package fenix-tests --example bench -- $(ONLY)
