@@ -24,11 +24,13 @@ const SHARE: u64 = 300;
 
 #[test]
 fn bad_days_of_all_kinds_on_2_to_40_hosts_break_nothing() {
-    let (coverage, fates) = check(1..=SHARE, generate::wide);
+    let (coverage, mut fates) = check(1..=SHARE, generate::wide);
     // So few do not meet everything; what they meet must be known, and not be held to be impossible.
     let problems = coverage.problems(0);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    at_least(20, "done", &fates);
+    // Half of them are removed by somebody, whatever they have come to: those say nothing.
+    fates.remove("absent");
+    at_least(35, "done", &fates);
 }
 
 #[test]
