@@ -16,6 +16,9 @@ pub(super) struct Foreign {
     sent: Vec<(Time, HostId, SessionId, String)>,
     /// When its session last did something on each host.
     busy: BTreeMap<HostId, Time>,
+    /// Sessions that are known to be made. One that was only asked for may not be there yet: nobody answers while Fenix is
+    /// down.
+    made: BTreeSet<SessionId>,
     /// Sessions that were over once, and continued then: meanwhile they held nothing.
     continued: BTreeSet<SessionId>,
 }
@@ -45,6 +48,9 @@ impl Checker for Foreign {
                 if host.as_ref() != Some(of) =>
             {
                 found.add(Check::R11, sight.at, format!("an action on {host:?} rebooted {of}"));
+            }
+            Truth::Told(Want::Open(session), Ok(_)) => {
+                self.made.insert(session.clone());
             }
             Truth::Told(Want::Continue(session), Ok(_)) => {
                 self.continued.insert(session.clone());
@@ -79,6 +85,7 @@ impl Foreign {
         };
         if let Some(other) = sight.owner(to)
             && other != session
+            && self.made.contains(other)
         {
             let what = format!("{instance} of session {session} was sent to {to} of session {other}");
             self.sent.push((sight.at, to.clone(), other.clone(), what));
