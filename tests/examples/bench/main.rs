@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     let first = args.next().filter(|arg| !arg.is_empty());
     let done = match first.as_deref() {
         // Some measurements run processes of this very program.
-        Some("cloud" | "serve") => return fenix_server::cli::main(),
+        Some("cloud" | "serve" | "vnfm") => return fenix_server::cli::main(),
         Some(memory::CHILD) => memory::child(args.next().as_deref()),
         only => measure(only),
     };

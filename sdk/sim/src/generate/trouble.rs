@@ -7,10 +7,17 @@ use super::Profile;
 use crate::dice::Dice;
 use crate::scenario::{Command, Faults, Freeze, Kill, Operator, Order, Point, Scenario, When};
 
+/// When a simulation ends at the latest: a day after everything has calmed down, and what `default` gives each host before
+/// it is left out, which is four hours.
+pub(super) fn end_at(scenario: &Scenario) -> Millis {
+    let hours = 24 + 5 * scenario.cloud.host.len() as u64;
+    scenario.calm_at + Millis::from_secs(hours * 3600)
+}
+
 pub(super) fn trouble(scenario: &mut Scenario, profile: &Profile, dice: &mut Dice) {
     let calm_at = dice.span(300_000, 1_800_000);
     scenario.calm_at = calm_at;
-    scenario.end_at = calm_at + Millis::from_secs(24 * 3600);
+    scenario.end_at = end_at(scenario);
     scenario.operator = Operator { continues: dice.below(4) as u32, deletes: dice.chance(500) };
     let scale = |most: u64, dice: &mut Dice| dice.below(most + 1) as f64 * f64::from(profile.trouble) / 1e6;
     if dice.chance(700) {

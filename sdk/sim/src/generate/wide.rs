@@ -395,7 +395,5 @@ fn outages_and_clocks(scenario: &mut Scenario, dice: &mut Dice) {
         }
     }
     scenario.faults.jumps.sort_by_key(|jump| jump.at);
-    // `default` gives every host four hours before it is left out.
-    let hours = 24 + 5 * scenario.cloud.host.len() as u64;
-    scenario.end_at = scenario.calm_at + Millis::from_secs(hours * 3600);
+    scenario.end_at = super::trouble::end_at(scenario);
 }
