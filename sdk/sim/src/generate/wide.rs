@@ -10,7 +10,6 @@ use fenix_core::id::{HostId, ProjectId};
 use fenix_core::inventory::{HostKind, Movable};
 use fenix_core::policy::{Policies, Policy, Terms};
 use fenix_core::session::Stage;
-use fenix_core::time::Millis;
 
 use super::Profile;
 use crate::dice::{Dice, Purpose};
