@@ -11,13 +11,10 @@ use fenix_wasm::Plugins;
 mod append;
 mod busy;
 mod decision;
-mod detail;
 mod dispatch;
 mod hosts;
 mod journals;
 mod memory;
-#[path = "../load/process.rs"]
-mod process;
 mod restart;
 mod seeds;
 mod stage;
@@ -30,7 +27,7 @@ type Any = Box<dyn std::error::Error + Send + Sync>;
 type Measure = fn(&Plugins) -> Result<Vec<Row>, Any>;
 
 /// What can be measured, by name, in the order of the table.
-const MEASUREMENTS: [(&str, Measure); 9] = [
+const MEASUREMENTS: [(&str, Measure); 8] = [
     ("decision", decision::measure),
     ("hosts", hosts::measure),
     ("dispatch", dispatch::measure),
@@ -39,7 +36,6 @@ const MEASUREMENTS: [(&str, Measure); 9] = [
     ("restart", restart::measure),
     ("memory", memory::measure),
     ("seeds", seeds::measure),
-    ("detail", detail::measure),
 ];
 
 fn measure(only: Option<&str>) -> Result<(), Any> {
@@ -66,8 +62,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let first = args.next().filter(|arg| !arg.is_empty());
     let done = match first.as_deref() {
-        // Some measurements run processes of this very program.
-        Some("cloud" | "serve" | "vnfm") => return fenix_server::cli::main(),
+        // The memory is that of a process of its own.
         Some(memory::CHILD) => memory::child(args.next().as_deref()),
         only => measure(only),
     };

@@ -83,7 +83,8 @@ impl Bench {
     fn a_whole_session(&self, terms: &Value) -> Vec<Traits> {
         let inbox = Inbox::open();
         self.rig.subscribe(&inbox.url);
-        let _manager = self.rig.manager(&[]);
+        // It takes its time: a question that is answered is no longer sent to those who have not heard it yet.
+        let _manager = self.rig.manager(&["--mode", "slow", "--delay", "1"]);
         let mut body = sample_body(&["compute-1"]);
         body["terms"] = terms.clone();
         let session = self.rig.begin(&body);
