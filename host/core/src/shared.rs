@@ -6,7 +6,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::{Bound, Index, RangeBounds};
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 /// Most entries in a chunk. The list of chunks and a chunk are what a change copies: with this size they are equally
@@ -214,15 +214,6 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
                 (0, 0)
             }
         }
-    }
-}
-
-impl<K: Ord + Borrow<Q>, Q: Ord + ?Sized, V> Index<&Q> for SharedMap<K, V> {
-    type Output = V;
-
-    /// The value of a key that is known to be there; panics if it is not.
-    fn index(&self, key: &Q) -> &V {
-        self.get(key).expect("no entry of that key")
     }
 }
 

@@ -293,7 +293,7 @@ fn stop_leaves_a_fenced_host_fenced_and_an_open_question_open() {
     world.pause().unwrap();
     world.pass(secs(10));
     assert_eq!(world.stage("a"), HostStage::Fenced);
-    assert_eq!(world.session().asks[&AskId(0)].status, AskStatus::Open);
+    assert_eq!(world.session().asks.get(&AskId(0)).unwrap().status, AskStatus::Open);
     assert_eq!(world.changes.len(), 1);
 }
 

@@ -41,7 +41,7 @@ fn ended(world: &World) -> Vec<&Delivery> {
 }
 
 fn status(world: &World) -> &AskStatus {
-    &world.session().asks[&AskId(0)].status
+    &world.session().asks.get(&AskId(0)).unwrap().status
 }
 
 /// A session that has asked MAINTENANCE: the message waits for its receiver.
@@ -115,7 +115,7 @@ fn a_question_that_one_of_two_managers_refuses_stays_open_for_the_other() {
     world.mail_says(rejected());
     assert_eq!(status(&world), &AskStatus::Open);
     world.mail_says(Ok(()));
-    assert!(world.session().asks[&AskId(0)].delivered_at.is_some());
+    assert!(world.session().asks.get(&AskId(0)).unwrap().delivered_at.is_some());
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn the_window_to_answer_runs_from_confirmed_delivery() {
     world.pass(secs(90));
     assert_eq!(status(&world), &AskStatus::Open, "undelivered, so no window runs");
     let sent = world.mail_says(Ok(()));
-    let by = world.session().asks[&AskId(0)].reply_by;
+    let by = world.session().asks.get(&AskId(0)).unwrap().reply_by;
     assert_eq!(by, world.now + secs(40));
     assert!(sent.reply_at.unwrap() <= by);
     world.pass(secs(39));
@@ -236,7 +236,7 @@ fn a_manager_that_subscribes_late_gets_the_open_question_once() {
     world.subscribe("late", "p", "maintenance.scheduled");
     world.subscribe("late", "p", "maintenance.*");
     let sent = world.deliver_all();
-    assert_eq!(world.session().asks[&AskId(0)].delivered_at, Some(world.now));
+    assert_eq!(world.session().asks.get(&AskId(0)).unwrap().delivered_at, Some(world.now));
     assert_eq!(world.reply(ack(AskKind::Maintenance, &[])), Ok(fenix_engine::command::Answer::Done));
     assert!(sent.iter().all(|envelope| envelope.message.to.as_str() == "late"));
     assert_eq!(
@@ -263,7 +263,7 @@ fn after_a_restart_open_questions_are_sent_again_with_time_to_answer() {
         world.now = world.now + down;
         world.restart();
         assert_eq!(waiting(&world), ["m"], "{down} {delivered}");
-        assert!(world.session().asks[&AskId(0)].reply_by >= world.now + plan().terms.min_reply);
+        assert!(world.session().asks.get(&AskId(0)).unwrap().reply_by >= world.now + plan().terms.min_reply);
         world.pass(secs(19));
         assert_eq!(status(&world), &AskStatus::Open, "{down} {delivered}");
         world.mail_says(Ok(()));

@@ -13,7 +13,7 @@ use crate::harness::{World, ack, ask, nack, secs};
 const PREPARE: AskKind = AskKind::PrepareMaintenance;
 
 fn status(world: &World, ask: u32) -> &AskStatus {
-    &world.session().asks[&AskId(ask)].status
+    &world.session().asks.get(&AskId(ask)).unwrap().status
 }
 
 /// PREPARE about `a` is with the manager, and is about `i1` and `i3`.

@@ -92,7 +92,7 @@ fn answer(world: &mut World, instance: &str, how: &[MoveHow]) -> Result<Answer, 
 }
 
 fn status(world: &World) -> AskStatus {
-    world.session().asks[&AskId(1)].status.clone()
+    world.session().asks.get(&AskId(1)).unwrap().status.clone()
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_reply_that_names_its_question_answers_no_other() {
     world.pass(secs(10));
     world.deliver_all();
     assert_eq!(reply(&mut world, 1), Ok(Answer::Idle), "repeated, however late");
-    assert!(world.session().asks[&AskId(2)].is_open());
+    assert!(world.session().asks.get(&AskId(2)).unwrap().is_open());
     assert_eq!(reply(&mut world, 2), Ok(Answer::Done));
 }
 
