@@ -102,6 +102,12 @@ impl Desk {
         self.health.borrow().clone()
     }
 
+    /// How many commands and results wait for the writer.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.inbox.max_capacity() - self.inbox.capacity()
+    }
+
     /// Waits until the health is as wanted, or the writer is gone.
     pub async fn until_health(&self, wanted: impl FnMut(&Health) -> bool) {
         drop(self.health.clone().wait_for(wanted).await);

@@ -261,9 +261,15 @@ impl Room {
             drop(caller.send(Err(refused.clone())));
         }
         while let Ok(input) = self.backroom.inbox.try_recv() {
-            if let Input::Command(_, _, caller) = input {
-                drop(caller.send(Err(refused.clone())));
-            }
+            self.turn_away(input, refused);
+        }
+    }
+
+    /// Does nothing with it, but does not forget that it came.
+    fn turn_away(&mut self, input: Input, refused: &Refused) {
+        match input {
+            Input::Command(_, _, caller) => drop(caller.send(Err(refused.clone()))),
+            Input::Returned(event) => self.note_returned(&event),
         }
     }
 }

@@ -8,7 +8,7 @@ use fenix_engine::ports::JournalError;
 use fenix_store::{Damaged, Mended, Opened, Reserve, is_full};
 
 use super::{MAX_BATCH, Room, whole};
-use crate::shell::desk::{Health, Input, Refused};
+use crate::shell::desk::{Health, Refused};
 
 /// Pause before a journal that failed is opened again: what the disk could not take a moment ago it may take now.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -48,8 +48,9 @@ impl Room {
         let full = matches!(error, JournalError::Write(error) if is_full(error));
         loop {
             self.backroom.health.send_replace(Health::Broken(why.clone()));
-            self.refuse_rest(&Refused::Broken(why.clone()));
-            if !self.stand_by(&why) {
+            let refused = Refused::Broken(why.clone());
+            self.refuse_rest(&refused);
+            if !self.stand_by(&refused) {
                 return false;
             }
             match self.reopen() {
@@ -71,7 +72,7 @@ impl Room {
 
     /// Waits until the pause is over and nothing that was ordered is under way: an action that is called again must
     /// not meet itself. False if the writer shall stop.
-    fn stand_by(&mut self, why: &str) -> bool {
+    fn stand_by(&mut self, refused: &Refused) -> bool {
         let until = Instant::now() + self.next_pause();
         let mut inputs = Vec::new();
         loop {
@@ -94,10 +95,7 @@ impl Room {
                 return false;
             }
             for input in inputs.drain(..) {
-                match input {
-                    Input::Command(_, _, caller) => drop(caller.send(Err(Refused::Broken(why.to_owned())))),
-                    Input::Returned(event) => self.note_returned(&event),
-                }
+                self.turn_away(input, refused);
             }
         }
     }

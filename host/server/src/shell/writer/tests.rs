@@ -11,11 +11,13 @@ use fenix_engine::Settings;
 use fenix_engine::command::{Command, CommandError};
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudReply, Progress, WorkflowError};
 use fenix_store::{Failure, MemJournal, OpenError, Opened};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::receivers::Receivers;
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
+use crate::shell::desk::ANSWER_WITHIN;
 use crate::shell::hands::ActionPort;
 use crate::tls::{self, Trust};
 use crate::wire::payload::Base;
@@ -42,6 +44,21 @@ impl ActionPort for Nothing {
     }
 }
 
+/// A cloud with nothing in it, that answers once it may.
+struct Slow(Semaphore);
+
+impl Cloud for Slow {
+    fn call<'a>(&'a self, call: &'a CloudCall) -> Answering<'a> {
+        Box::pin(async {
+            drop(self.0.acquire().await);
+            Nothing.call(call).await
+        })
+    }
+}
+
+/// What else happens while the journal takes records.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// A journal in memory that is opened again, and a disk that is as full as a test says.
 #[derive(Clone)]
 struct Shelf {
@@ -49,6 +66,7 @@ struct Shelf {
     reserve: Arc<Mutex<Reserve>>,
     /// How often it cannot be opened.
     refusals: Arc<AtomicU32>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
 }
 
 impl Shelf {
@@ -57,12 +75,16 @@ impl Shelf {
             journal: Arc::new(Mutex::new(journal)),
             reserve: Arc::new(Mutex::new(Reserve::Held)),
             refusals: Arc::default(),
+            meanwhile: Arc::default(),
         }
     }
 }
 
 impl Journal for Shelf {
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
+        }
         self.journal.lock().unwrap().append(records)
     }
 }
@@ -91,6 +113,10 @@ impl Reopen for Shelf {
 }
 
 fn start(shelf: &Shelf) -> (Writer, Desk) {
+    start_over(shelf, Arc::new(Nothing))
+}
+
+fn start_over(shelf: &Shelf, cloud: Arc<dyn Cloud>) -> (Writer, Desk) {
     let clock = Arc::new(WallClock::default());
     let parts = Parts {
         engine: Engine::new(Settings::default(), clock.now()),
@@ -105,7 +131,7 @@ fn start(shelf: &Shelf) -> (Writer, Desk) {
     let courier = Courier::new(base, Receivers::default(), tls).unwrap();
     let runtime = Handle::current();
     let hands_runtime = runtime.clone();
-    let hands = move |desk| Hands::new(hands_runtime, desk, Arc::new(Nothing), Arc::new(Nothing), courier);
+    let hands = move |desk| Hands::new(hands_runtime, desk, cloud, Arc::new(Nothing), courier);
     Writer::start(parts, hands, runtime).unwrap()
 }
 
@@ -192,6 +218,26 @@ async fn it_is_tried_again_until_it_can_be_opened() {
     let shelf = failing(Failure::Lost, std::io::ErrorKind::Other);
     shelf.refusals.store(2, Ordering::Relaxed);
     assert!(matches!(after(&shelf).await, (Health::Held(_), 0)));
+}
+
+#[tokio::test]
+async fn what_comes_back_while_the_journal_fails_is_not_waited_for() {
+    let shelf = failing(Failure::Lost, std::io::ErrorKind::StorageFull);
+    let cloud = Arc::new(Slow(Semaphore::new(0)));
+    let (writer, desk) = start_over(&shelf, cloud.clone());
+    assert_eq!(desk.command(None, subscribe("a")).await, Ok(Answer::Done));
+    let late = desk.clone();
+    let come_back = move || {
+        cloud.0.add_permits(1);
+        while late.waiting() == 0 {
+            std::thread::yield_now();
+        }
+    };
+    *shelf.meanwhile.lock().unwrap() = Some(Box::new(come_back));
+    desk.command(None, subscribe("b")).await.unwrap_err();
+    let ready = desk.until_health(|health| *health == Health::Ready);
+    tokio::time::timeout(ANSWER_WITHIN, ready).await.unwrap();
+    writer.stop().await;
 }
 
 #[tokio::test]
