@@ -23,7 +23,8 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::api::access::Peer;
 use crate::stop::stopped;
 
-/// Connections at a time; further ones wait in the kernel's queue. Each may hold a body of 64 KiB.
+/// Connections at a time; further ones wait in the kernel's queue. Each may hold a small body
+/// ([`crate::api::body::SMALL_BODY`]).
 const MAX_CONNECTIONS: usize = 1024;
 
 /// Time for the head of a request, and for the next request on a kept connection.
@@ -127,7 +128,13 @@ async fn accept(
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, place)),
+        Ok((stream, peer)) => {
+            // A stream of events is many small writes, and none shall wait for the client to acknowledge the one before.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection will send in larger pieces");
+            }
+            Some((stream, peer, place))
+        }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -11,10 +11,13 @@ use fenix_wasm::Plugins;
 mod append;
 mod busy;
 mod decision;
+mod detail;
 mod dispatch;
 mod hosts;
 mod journals;
 mod memory;
+#[path = "../load/process.rs"]
+mod process;
 mod restart;
 mod seeds;
 mod stage;
@@ -27,7 +30,7 @@ type Any = Box<dyn std::error::Error + Send + Sync>;
 type Measure = fn(&Plugins) -> Result<Vec<Row>, Any>;
 
 /// What can be measured, by name, in the order of the table.
-const MEASUREMENTS: [(&str, Measure); 8] = [
+const MEASUREMENTS: [(&str, Measure); 9] = [
     ("decision", decision::measure),
     ("hosts", hosts::measure),
     ("dispatch", dispatch::measure),
@@ -36,6 +39,7 @@ const MEASUREMENTS: [(&str, Measure); 8] = [
     ("restart", restart::measure),
     ("memory", memory::measure),
     ("seeds", seeds::measure),
+    ("detail", detail::measure),
 ];
 
 fn measure(only: Option<&str>) -> Result<(), Any> {
@@ -62,7 +66,8 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let first = args.next().filter(|arg| !arg.is_empty());
     let done = match first.as_deref() {
-        // The memory is that of a process of its own.
+        // Some measurements run processes of this very program.
+        Some("cloud" | "serve" | "vnfm") => return fenix_server::cli::main(),
         Some(memory::CHILD) => memory::child(args.next().as_deref()),
         only => measure(only),
     };

@@ -1,5 +1,6 @@
 //! Whatever is sent, the server says what is wrong with it, and lives.
 
+use fenix_server::api::body::MAX_BODY;
 use serde_json::{Value, json};
 
 use crate::alarm::Inbox;
@@ -37,7 +38,7 @@ fn a_bad_body_is_refused_by_what_is_wrong_with_it() {
     post("[".repeat(10_000).as_bytes(), 400, "deeper than 128");
     let deep = format!("{{\"metadata\":{}1{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
     post(deep.as_bytes(), 400, "deeper than 128");
-    post(&vec![b' '; 70_000], 413, "larger than 65536 bytes");
+    post(&vec![b' '; MAX_BODY + 1], 413, "larger than 4194304 bytes");
     post(b"[]", 422, "must be a JSON object");
     post(b"{}", 422, "`maintenance_at` is missing");
     post(&body_with("maintenance_at", json!(5)), 422, "`maintenance_at` must be a text");

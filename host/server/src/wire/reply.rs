@@ -17,7 +17,8 @@ pub enum Answered {
     Notice,
 }
 
-/// Most instances in one answer: a body of 64 KiB holds no more of them with their actions.
+/// Most instances with an action in one answer: the question is about one host, or a batch of them that is emptied at
+/// once, and no host has as many.
 pub const MAX_ACTIONS: usize = 2000;
 
 /// States of `maintenance.scheduled` that want no reply and yet get one.
