@@ -30,7 +30,7 @@ test-upgrade: deps
 	tests/upgrade.sh
 
 seeds: deps
-	$(CARGO) run --locked --package fenix-sim --example coverage -- docs/COVERAGE.md $(SEEDS)
+	$(CARGO) run --locked --example coverage -- docs/COVERAGE.md $(SEEDS)
 
 bench: deps
 	$(CARGO) run --locked --release --package fenix-tests --example bench -- $(ONLY)

@@ -33,8 +33,12 @@ enum Partly {
 }
 
 impl Engine {
-    /// Opens a question and sends it to everybody who manages the project.
+    /// Opens a question and sends it to everybody who manages the project. That all is over ends every other question to
+    /// it: nobody is asked after that.
     pub(crate) fn ask(&mut self, id: &SessionId, question: Question, reason: String) {
+        if question.kind == AskKind::MaintenanceComplete {
+            self.end_asks_of(id, &question.project);
+        }
         let Some(session) = self.state.session(id) else { return };
         let now = self.now;
         let terms = &session.plan.terms;
@@ -109,6 +113,18 @@ impl Engine {
         }
         if kind == Some(AskKind::ScaleIn) {
             self.reread_for(id);
+        }
+    }
+
+    /// Withdraws what a project was asked and has not answered.
+    fn end_asks_of(&mut self, id: &SessionId, project: &ProjectId) {
+        let Some(session) = self.state.session(id) else { return };
+        let is_open = |ask: &AskId| {
+            let known = session.asks.get(ask);
+            known.is_some_and(|ask| ask.project == *project && ask.kind != AskKind::MaintenanceComplete)
+        };
+        for ask in session.open_asks.iter().copied().filter(is_open).collect::<Vec<AskId>>() {
+            self.end_ask(id, ask, AskStatus::Void);
         }
     }
 

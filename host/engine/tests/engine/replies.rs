@@ -4,6 +4,7 @@ use fenix_core::ask::{AskKind, AskStatus, MoveHow, Reply};
 use fenix_core::decision::Decision;
 use fenix_core::id::AskId;
 use fenix_core::record::Body;
+use fenix_core::session::Phase;
 use fenix_engine::Settings;
 use fenix_engine::command::{Answer, Command, CommandError};
 
@@ -64,6 +65,19 @@ fn a_manager_may_answer_from_within_the_delivery() {
     world.mail_says(Ok(()));
     assert!(matches!(status(&world, 0), AskStatus::Acked { .. }));
     assert!(world.session().outbox.is_empty());
+}
+
+#[test]
+fn that_all_is_over_withdraws_what_was_asked() {
+    let mut world = prepared();
+    let left_out = |host: &str| Decision::Quarantine { host: host.into() };
+    world.decide([left_out("a"), left_out("b"), Decision::Enter { phase: Phase::MaintenanceComplete }]);
+    world.decide([ask(AskKind::MaintenanceComplete, None)]);
+    assert_eq!(status(&world, 1), &AskStatus::Void);
+    assert_eq!(world.reply(ack(PREPARE, &[("i1", MoveHow::Migrate)])), Ok(Answer::Idle), "late");
+    world.restart();
+    let told: Vec<_> = world.deliver_all().into_iter().filter_map(|said| said.ask).collect();
+    assert_eq!(told.iter().map(|ask| ask.kind).collect::<Vec<_>>(), [AskKind::MaintenanceComplete]);
 }
 
 #[test]

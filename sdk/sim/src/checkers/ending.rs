@@ -184,7 +184,13 @@ impl Checker for Told {
             let what = format!("{to} was told that session {session} is on, and not that it is over");
             found.add(Check::R7, sight.at, what);
         }
-        for (to, session, host) in self.hosts.iter().filter(|(_, session, _)| over(session)) {
+        // Of what it gave back and could not look at any more, Fenix says that it is left out, here and there.
+        let left_out = |session: &SessionId, host: &HostId| {
+            let past = ending.state.past.host(host).and_then(|past| past.quarantined.as_ref());
+            past.is_some_and(|past| past.session == *session && past.begun)
+        };
+        let out = self.hosts.iter().filter(|(_, session, host)| over(session) && !left_out(session, host));
+        for (to, session, host) in out {
             // What somebody else gave back, Fenix cannot tell of.
             let in_service = sight
                 .ground

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fenix_cloud::sim::spec::{Failures, InstanceSpec, Span, Spec};
+use fenix_cloud::sim::spec::{Failures, InstanceSpec, Others, Span, Spec};
 use fenix_core::ask::{AskKind, MoveHow};
 use fenix_core::id::{HostId, ProjectId};
 use fenix_core::inventory::{HostKind, Movable};
@@ -26,7 +26,7 @@ mod permille {
     /// Terms with policies of all kinds.
     pub(super) const POLICIES: u32 = 500;
     /// A window that is soon over.
-    pub(super) const SHORT_WINDOW: u32 = 150;
+    pub(super) const SHORT_WINDOW: u32 = 230;
     /// Few rounds, a small budget.
     pub(super) const FEW_ROUNDS: u32 = 300;
     /// Little time for moves and services, so that outages and moves that hang outlast it.
@@ -74,19 +74,28 @@ enum Kind {
     Several,
     /// One session or several of a workflow that wants anything.
     Reckless,
+    /// One session over applications that others are busy with.
+    BusyGroups,
 }
 
 /// Sessions on a cloud of 2 to 40 hosts on which everything goes wrong that can, now and then.
 ///
 /// Beside what [`session`](super::session) draws: clouds with one host or one controller, lies of the cloud, hosts that
 /// never come back, managers that never agree or agree and do nothing, clouds out of reach, clocks that are set, and
-/// terms of all kinds. A fifth of them are of the workflow that wants anything.
+/// terms of all kinds. A fifth of them are of the workflow that wants anything; in a seventh little is wrong, but for
+/// others who are busy with the same applications.
 pub fn wide(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, Purpose::Wide);
-    let kind = dice.weighted(&[(60, Kind::Alone), (20, Kind::Several), (20, Kind::Reckless)]);
+    let kind = dice.weighted(&[
+        (50, Kind::Alone),
+        (18, Kind::Several),
+        (18, Kind::Reckless),
+        (14, Kind::BusyGroups),
+    ]);
     let workflow = match kind {
         Kind::Alone | Kind::Several => "default",
         Kind::Reckless => reckless::NAME,
+        Kind::BusyGroups => return busy_groups(seed, &mut dice),
     };
     let profile = Profile::faulty(workflow, &["noop", "reboot"]);
     let (computes, controllers) = size(&mut dice);
@@ -101,7 +110,7 @@ pub fn wide(seed: u64) -> Scenario {
         more_actions(session, &mut dice);
     }
     match kind {
-        Kind::Alone => {}
+        Kind::Alone | Kind::BusyGroups => {}
         Kind::Several => split(&mut scenario, &mut dice),
         Kind::Reckless => {
             freely(&mut scenario, &mut dice);
@@ -130,7 +139,9 @@ pub fn wide(seed: u64) -> Scenario {
     if dice.chance(permille::READS_OFTEN) {
         scenario.settings.resync = dice.span(2_000, 10_000);
     }
-    restless(&mut scenario.cloud, &mut dice);
+    if dice.chance(permille::RESTLESS) {
+        restless(&mut scenario.cloud, &mut dice);
+    }
     deaths(&mut scenario, &mut dice);
     outages_and_clocks(&mut scenario, &mut dice);
     full_disks(&mut scenario, &mut dice);
@@ -169,10 +180,18 @@ fn oddities(cloud: &mut Spec, dice: &mut Dice) {
 /// any of them is in the way of the others.
 fn one_group(cloud: &mut Spec, dice: &mut Dice) {
     let projects: Vec<ProjectId> = cloud.project.iter().map(|project| project.id.clone()).collect();
-    let Some(project) = dice.pick(&projects) else { return };
+    if let Some(project) = dice.pick(&projects) {
+        all_in_one(cloud, project, dice.between(1, 2) as u32, dice);
+    }
+}
+
+fn all_in_one(cloud: &mut Spec, project: &ProjectId, out: u32, dice: &mut Dice) {
     let id = format!("{project}-all");
+    if cloud.group.iter().any(|group| group.id.as_str() == id) {
+        return;
+    }
     let mut group = super::cloud::group(&id, project, false, dice.between(0, 20_000));
-    group.max_impacted_members = dice.between(1, 2) as u32;
+    group.max_impacted_members = out;
     cloud.group.push(group);
     let free = |instance: &&mut InstanceSpec| instance.project == *project && instance.group.is_none();
     for instance in cloud.instance.iter_mut().filter(free) {
@@ -329,25 +348,57 @@ fn bad_moves(cloud: &mut Spec, dice: &mut Dice) {
         failures.cold_hangs = up_to(80, dice);
         failures.live_breaks = up_to(120, dice);
         failures.live_stays = up_to(120, dice);
-        failures.live_hangs = up_to(80, dice);
+        failures.live_hangs = up_to(120, dice);
     }
 }
 
 /// Others who change something all the time.
 fn restless(cloud: &mut Spec, dice: &mut Dice) {
-    if dice.chance(permille::RESTLESS) {
-        let most = dice.between(20, 200);
-        let per_hour = |dice: &mut Dice| dice.below(most + 1) as u32;
-        let others = &mut cloud.others;
-        others.boot_per_hour = per_hour(dice);
-        others.delete_per_hour = per_hour(dice);
-        // What is stopped stays so, and what is moved or resized is out for seconds: that passes while Fenix decides.
-        others.move_per_hour = per_hour(dice) * 3;
-        others.resize_per_hour = per_hour(dice) * 3;
-        others.stop_per_hour = per_hour(dice) / 10;
-        others.enable_per_hour = per_hour(dice) / 4;
-        others.crash_per_hour = per_hour(dice) / 10;
+    let most = dice.between(20, 200);
+    let per_hour = |dice: &mut Dice| dice.below(most + 1) as u32;
+    let others = &mut cloud.others;
+    others.boot_per_hour = per_hour(dice);
+    others.delete_per_hour = per_hour(dice);
+    // What is stopped stays so, and what is moved or resized is out for seconds: that passes while Fenix decides.
+    others.move_per_hour = per_hour(dice) * 3;
+    others.resize_per_hour = per_hour(dice) * 3;
+    others.stop_per_hour = per_hour(dice) / 10;
+    others.enable_per_hour = per_hour(dice) / 4;
+    others.crash_per_hour = per_hour(dice) / 10;
+}
+
+/// A member of a group goes out while the move of another one is on its way to a slow cloud; a host is enabled, or the
+/// session closed, while something about to be done there is. Nothing else is wrong, so that much is done.
+fn busy_groups(seed: u64, dice: &mut Dice) -> Scenario {
+    let good = Profile {
+        trouble: 0,
+        others: false,
+        meddling: false,
+        ..Profile::faulty("default", &["noop", "reboot"])
+    };
+    let mut scenario = super::on_cloud(
+        seed,
+        &good,
+        dice.between(6, 14) as usize,
+        2,
+        &mut Dice::new(seed, Purpose::Scenario),
+    );
+    let cloud = &mut scenario.cloud;
+    cloud.instance.retain(|_| dice.chance(700));
+    for project in cloud.project.clone() {
+        all_in_one(cloud, &project.id, 1, dice);
     }
+    let (moves, resizes) = (dice.between(60, 400) as u32, dice.between(60, 400) as u32);
+    cloud.others = Others {
+        move_per_hour: moves,
+        resize_per_hour: resizes,
+        enable_per_hour: dice.between(20, 200) as u32,
+        ..Others::default()
+    };
+    cloud.wire.answer_ms = Span::Between { min: 500, max: 6_000 };
+    cloud.wire.timeout_ms = 10_000;
+    scenario.settings.resync = dice.span(500, 2_000);
+    scenario
 }
 
 /// Hosts that never come back.
