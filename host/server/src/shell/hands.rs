@@ -80,9 +80,14 @@ impl Hands {
         self.runtime.spawn(async move {
             let _permit = calls.acquire_owned().await;
             let limit = Duration::from_secs(CALL_LIMIT_SECS);
-            let result = tokio::time::timeout(limit, cloud.call(&call)).await.unwrap_or_else(|_elapsed| {
-                Err(CloudError::Unclear(format!("nothing within {CALL_LIMIT_SECS} s")))
-            });
+            // A task of its own: a fault in a driver is an answer, too.
+            let call = tokio::spawn(async move { tokio::time::timeout(limit, cloud.call(&call)).await });
+            let unclear = |why| Err(CloudError::Unclear(why));
+            let result = match call.await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_elapsed)) => unclear(format!("nothing within {CALL_LIMIT_SECS} s")),
+                Err(fault) => unclear(format!("the driver broke: {fault}")),
+            };
             desk.bring_back(Event::CloudReturned(id, result)).await;
         });
     }
@@ -106,5 +111,48 @@ impl Hands {
             let result = run.await.unwrap_or_else(|fault| Err(ActionError::Trapped(fault.to_string())));
             desk.bring_back(Event::ActionReturned(id, result)).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fenix_cloud::Answering;
+    use fenix_core::state::State;
+
+    use super::*;
+    use crate::receivers::Receivers;
+    use crate::shell::desk::Input;
+    use crate::tls::{self, Trust};
+    use crate::wire::payload::Base;
+
+    /// A cloud and plug-ins that panic.
+    struct Faulty;
+
+    impl Cloud for Faulty {
+        fn call<'a>(&'a self, _: &'a CloudCall) -> Answering<'a> {
+            Box::pin(async { panic!("no such key") })
+        }
+    }
+
+    impl ActionPort for Faulty {
+        fn run(&self, _: &Assignment) -> Result<Progress, ActionError> {
+            panic!("no such key")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_panics_has_answered() {
+        let (desk, mut backroom) = Desk::open(Arc::new(State::default()));
+        let tls = tls::client(&Trust::Nobody).unwrap();
+        let courier =
+            Courier::new(Base::new("http://127.0.0.1:1").unwrap(), Receivers::default(), tls).unwrap();
+        let hands = Hands::new(Handle::current(), desk, Arc::new(Faulty), Arc::new(Faulty), courier);
+        hands.carry_out(Order::Call { id: CallId(7), call: CloudCall::ReadAll });
+        match backroom.inbox.recv().await {
+            Some(Input::Returned(Event::CloudReturned(CallId(7), Err(CloudError::Unclear(why))))) => {
+                assert!(why.contains("no such key"), "{why}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
