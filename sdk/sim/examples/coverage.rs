@@ -1,5 +1,5 @@
 //! What ten thousand bad days went through, as a page:
-//! `cargo run -p fenix-sim --example coverage -- docs/COVERAGE.md [SEEDS]`, or `make seeds`.
+//! `cargo run --example coverage -- docs/COVERAGE.md [SEEDS]`, or `make seeds`.
 //!
 //! Ends with an error, and names the seeds, if anything was broken; and if something was met less than a hundred times
 //! in ten thousand seeds.

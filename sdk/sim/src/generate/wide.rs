@@ -42,7 +42,7 @@ mod permille {
     /// One group of all instances of an application that are in none.
     pub(super) const ONE_GROUP: u32 = 250;
     /// Moves that take minutes.
-    pub(super) const LONG_MOVES: u32 = 200;
+    pub(super) const LONG_MOVES: u32 = 350;
     /// A cloud that lies.
     pub(super) const LIES: u32 = 400;
     /// Moves that break, come to nothing or never end.
@@ -58,7 +58,7 @@ mod permille {
     /// Hosts that do not come back after they lost power.
     pub(super) const CRASHES_KILL: u32 = 150;
     /// A cloud out of reach.
-    pub(super) const OUTAGES: u32 = 400;
+    pub(super) const OUTAGES: u32 = 500;
     /// A clock that is set.
     pub(super) const CLOCKS: u32 = 150;
     /// A full disk.
@@ -82,15 +82,15 @@ enum Kind {
 ///
 /// Beside what [`session`](super::session) draws: clouds with one host or one controller, lies of the cloud, hosts that
 /// never come back, managers that never agree or agree and do nothing, clouds out of reach, clocks that are set, and
-/// terms of all kinds. A fifth of them are of the workflow that wants anything; in a seventh little is wrong, but for
+/// terms of all kinds. A fifth of them are of the workflow that wants anything; in a sixth little is wrong, but for
 /// others who are busy with the same applications.
 pub fn wide(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, Purpose::Wide);
     let kind = dice.weighted(&[
-        (50, Kind::Alone),
-        (18, Kind::Several),
-        (18, Kind::Reckless),
-        (14, Kind::BusyGroups),
+        (48, Kind::Alone),
+        (17, Kind::Several),
+        (17, Kind::Reckless),
+        (18, Kind::BusyGroups),
     ]);
     let workflow = match kind {
         Kind::Alone | Kind::Several => "default",
@@ -139,9 +139,7 @@ pub fn wide(seed: u64) -> Scenario {
     if dice.chance(permille::READS_OFTEN) {
         scenario.settings.resync = dice.span(2_000, 10_000);
     }
-    if dice.chance(permille::RESTLESS) {
-        restless(&mut scenario.cloud, &mut dice);
-    }
+    restless(&mut scenario.cloud, &mut dice);
     deaths(&mut scenario, &mut dice);
     outages_and_clocks(&mut scenario, &mut dice);
     full_disks(&mut scenario, &mut dice);
@@ -187,9 +185,6 @@ fn one_group(cloud: &mut Spec, dice: &mut Dice) {
 
 fn all_in_one(cloud: &mut Spec, project: &ProjectId, out: u32, dice: &mut Dice) {
     let id = format!("{project}-all");
-    if cloud.group.iter().any(|group| group.id.as_str() == id) {
-        return;
-    }
     let mut group = super::cloud::group(&id, project, false, dice.between(0, 20_000));
     group.max_impacted_members = out;
     cloud.group.push(group);
@@ -343,46 +338,38 @@ fn lies(scenario: &mut Scenario, dice: &mut Dice) {
 fn bad_moves(cloud: &mut Spec, dice: &mut Dice) {
     if dice.chance(permille::BAD_MOVES) {
         let failures = &mut cloud.failures;
-        failures.cold_breaks = up_to(120, dice);
+        failures.cold_breaks = up_to(150, dice);
         failures.cold_stays = up_to(120, dice);
         failures.cold_hangs = up_to(80, dice);
-        failures.live_breaks = up_to(120, dice);
+        failures.live_breaks = up_to(180, dice);
         failures.live_stays = up_to(120, dice);
-        failures.live_hangs = up_to(120, dice);
+        failures.live_hangs = up_to(240, dice);
     }
 }
 
 /// Others who change something all the time.
 fn restless(cloud: &mut Spec, dice: &mut Dice) {
-    let most = dice.between(20, 200);
-    let per_hour = |dice: &mut Dice| dice.below(most + 1) as u32;
-    let others = &mut cloud.others;
-    others.boot_per_hour = per_hour(dice);
-    others.delete_per_hour = per_hour(dice);
-    // What is stopped stays so, and what is moved or resized is out for seconds: that passes while Fenix decides.
-    others.move_per_hour = per_hour(dice) * 3;
-    others.resize_per_hour = per_hour(dice) * 3;
-    others.stop_per_hour = per_hour(dice) / 10;
-    others.enable_per_hour = per_hour(dice) / 4;
-    others.crash_per_hour = per_hour(dice) / 10;
+    if dice.chance(permille::RESTLESS) {
+        let most = dice.between(20, 200);
+        let per_hour = |dice: &mut Dice| dice.below(most + 1) as u32;
+        let others = &mut cloud.others;
+        others.boot_per_hour = per_hour(dice);
+        others.delete_per_hour = per_hour(dice);
+        // What is stopped stays so, and what is moved or resized is out for seconds: that passes while Fenix decides.
+        others.move_per_hour = per_hour(dice) * 3;
+        others.resize_per_hour = per_hour(dice) * 3;
+        others.stop_per_hour = per_hour(dice) / 10;
+        others.enable_per_hour = per_hour(dice) / 4;
+        others.crash_per_hour = per_hour(dice) / 10;
+    }
 }
 
 /// A member of a group goes out while the move of another one is on its way to a slow cloud; a host is enabled, or the
 /// session closed, while something about to be done there is. Nothing else is wrong, so that much is done.
 fn busy_groups(seed: u64, dice: &mut Dice) -> Scenario {
-    let good = Profile {
-        trouble: 0,
-        others: false,
-        meddling: false,
-        ..Profile::faulty("default", &["noop", "reboot"])
-    };
-    let mut scenario = super::on_cloud(
-        seed,
-        &good,
-        dice.between(6, 14) as usize,
-        2,
-        &mut Dice::new(seed, Purpose::Scenario),
-    );
+    let good = Profile { trouble: 0, others: false, ..Profile::faulty("default", &["noop", "reboot"]) };
+    let computes = dice.between(6, 14) as usize;
+    let mut scenario = super::on_cloud(seed, &good, computes, 2, &mut Dice::new(seed, Purpose::Scenario));
     let cloud = &mut scenario.cloud;
     cloud.instance.retain(|_| dice.chance(700));
     for project in cloud.project.clone() {
@@ -398,6 +385,10 @@ fn busy_groups(seed: u64, dice: &mut Dice) -> Scenario {
     cloud.wire.answer_ms = Span::Between { min: 500, max: 6_000 };
     cloud.wire.timeout_ms = 10_000;
     scenario.settings.resync = dice.span(500, 2_000);
+    if dice.chance(350) {
+        let at = dice.span(60_000, 400_000);
+        scenario.orders.push(Order { at, session: 0, what: Command::Delete });
+    }
     scenario
 }
 
