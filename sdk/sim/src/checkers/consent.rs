@@ -1,7 +1,7 @@
 //! R1: an instance of a managed project is moved only after its manager agreed to this move.
 
 use fenix_core::ask::{AskKind, MoveHow, Reply};
-use fenix_core::id::{InstanceId, ProjectId, SessionId};
+use fenix_core::id::{HostId, InstanceId, ProjectId, SessionId};
 use fenix_core::policy::Policy;
 use fenix_engine::ports::CloudCall;
 
@@ -33,20 +33,30 @@ impl Checker for Consent {
 
 impl Consent {
     fn touched(&self, sight: &Sight<'_>, instance: &InstanceId, how: MoveHow, found: &mut Findings) {
-        let Some(seen) = sight.ground.instances.get(instance) else { return };
         let places = sight.ground.places(instance, sight.lately());
-        // What is on nobody's host is another rule's concern.
-        let Some((from, session)) = places.iter().find_map(|host| Some((*host, sight.owner(host)?))) else {
-            return;
-        };
-        let Some(spec) = sight.session(session) else { return };
-        let policies = spec.terms.policies;
+        // It was looked at on any of them. What is on nobody's host is another rule's concern.
+        let mut owned = places.iter().filter_map(|host| Some((*host, sight.owner(host)?)));
+        let Some((from, session)) = owned.next() else { return };
+        let Some(what) = self.missing(sight, (instance, from, &places), session, how) else { return };
+        if owned.all(|(from, session)| self.missing(sight, (instance, from, &places), session, how).is_some())
+        {
+            found.add(Check::R1, sight.at, what);
+        }
+    }
+
+    /// Why a session may not move an instance off one of the places where it may be.
+    fn missing(
+        &self,
+        sight: &Sight<'_>,
+        (instance, from, places): (&InstanceId, &HostId, &[&HostId]),
+        session: &SessionId,
+        how: MoveHow,
+    ) -> Option<String> {
+        let seen = sight.ground.instances.get(instance)?;
+        let policies = sight.session(session)?.terms.policies;
         if !sight.ground.is_managed(&seen.project) {
-            if policies.unmanaged != Policy::Force {
-                let what = format!("{instance} was moved, and nobody manages {}", seen.project);
-                found.add(Check::R1, sight.at, what);
-            }
-            return;
+            let nobody = || format!("{instance} was moved, and nobody manages {}", seen.project);
+            return (policies.unmanaged != Policy::Force).then(nobody);
         }
         let about = |ask: &Asked| {
             matches!(ask.kind, AskKind::PrepareMaintenance | AskKind::PlannedMaintenance)
@@ -64,9 +74,7 @@ impl Consent {
         let forced = policies.nack == Policy::Force && said.clone().any(|(_, _, _, reply)| !reply.agrees)
             // A question that could not be delivered counts as not answered.
             || policies.silence == Policy::Force;
-        if !agreed && !forced {
-            let what = format!("{} of {instance} off {from} without leave of {}", how.wire(), seen.project);
-            found.add(Check::R1, sight.at, what);
-        }
+        let without = || format!("{} of {instance} off {from} without leave of {}", how.wire(), seen.project);
+        (!agreed && !forced).then(without)
     }
 }

@@ -79,12 +79,14 @@ impl Foreign {
         if places.is_empty() {
             return;
         }
-        let Some(session) = places.iter().find_map(|host| sight.owner(host)) else {
+        // It was looked at on any of them.
+        let sessions: Vec<_> = places.iter().filter_map(|host| sight.owner(host)).collect();
+        let Some(session) = sessions.first() else {
             found.add(Check::R11, sight.at, format!("{instance} is on no session's host, and was moved"));
             return;
         };
         if let Some(other) = sight.owner(to)
-            && other != session
+            && !sessions.contains(&other)
             && self.made.contains(other)
         {
             let what = format!("{instance} of session {session} was sent to {to} of session {other}");
