@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(LARGE.available_permits(), 0);
         assert_eq!(read(vec![b' '; SMALL_BODY].into()).await.unwrap().len(), SMALL_BODY);
         let large = read(vec![b' '; SMALL_BODY + 1].into());
-        tokio::time::sleep(BODY_WITHIN / 2).await;
+        tokio::time::advance(BODY_WITHIN / 2).await;
         assert_eq!(large.await.unwrap().len(), SMALL_BODY + 1, "those before it have had their time");
         for slow in slow {
             slow.await.unwrap().unwrap_err();
