@@ -4,6 +4,9 @@
 use std::path::Path;
 
 use fenix_fuzz::{TARGETS, short, target};
+// It has the counters that code for the long run calls.
+#[cfg(feature = "coverage")]
+use libfuzzer_sys as _;
 
 /// Fails with the first input for which something does not hold; it is kept beside the program.
 #[track_caller]
