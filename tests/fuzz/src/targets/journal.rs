@@ -15,7 +15,7 @@ use fenix_engine::{Engine, Settings};
 use fenix_sim::generate::{self, Profile};
 use fenix_sim::plugins::Components;
 use fenix_store::codec::{decode, encode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::frame;
 use crate::input::Known;
@@ -49,12 +49,12 @@ fn written(records: impl Iterator<Item = Record>) -> Vec<u8> {
 
 /// The records of an input.
 fn read(input: &[u8]) -> Vec<Record> {
-    let lines =
-        input.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let parts = lines.filter_map(|mut line| {
-        let session: Option<SessionId> = serde_json::from_value(line["session"].take()).ok()?;
-        let body: Body = serde_json::from_value(line["body"].take()).ok()?;
-        Some((session, Time(line["at"].as_u64().unwrap_or(0)), body))
+    let parts = input.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut line: Map<String, Value> = serde_json::from_slice(line).ok()?;
+        let mut take = |key| line.remove(key).unwrap_or_default();
+        let session: Option<SessionId> = serde_json::from_value(take("session")).ok()?;
+        let body: Body = serde_json::from_value(take("body")).ok()?;
+        Some((session, Time(take("at").as_u64().unwrap_or(0)), body))
     });
     let record = |((session, at, body), seq)| Record { seq, at, session, body };
     parts.zip(1..).map(record).filter(|record| encode(record).is_ok()).take(MAX_RECORDS).collect()
