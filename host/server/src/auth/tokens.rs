@@ -215,14 +215,23 @@ fn role(word: &str, project: Option<&str>) -> Result<Role, String> {
     }
 }
 
+/// Least length of what stands behind the beginning of a token and is hidden wherever else it stands.
+const TELLING: usize = 16;
+
 /// A text without the tokens that somebody put where something else belongs.
 fn untold(text: &str) -> String {
+    let is_rest = |c: char| !c.is_ascii_alphanumeric();
+    let secret = |part: &str| part.split(is_rest).next().unwrap_or_default().to_owned();
+    let secrets: Vec<String> = text.split(BEGINNING).skip(1).map(secret).collect();
     let mut parts = text.split(BEGINNING);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |told, part| {
+    let told = parts.fold(first, |told, part| {
         let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
         format!("{told}{BEGINNING}…{rest}")
-    })
+    });
+    // It may stand there a second time without its beginning.
+    let telling = secrets.iter().filter(|secret| secret.len() >= TELLING);
+    telling.fold(told, |told, secret| told.replace(secret, "…"))
 }
 
 fn hash(token: &[u8]) -> [u8; 32] {
