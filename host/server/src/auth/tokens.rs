@@ -220,9 +220,10 @@ const TELLING: usize = 16;
 
 /// A text without the tokens that somebody put where something else belongs.
 fn untold(text: &str) -> String {
-    let is_rest = |c: char| !c.is_ascii_alphanumeric();
-    let secret = |part: &str| part.split(is_rest).next().unwrap_or_default().to_owned();
-    let secrets: Vec<String> = text.split(BEGINNING).skip(1).map(secret).collect();
+    let secret = |part| str::split(part, |c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let mut secrets: Vec<&str> = text.split(BEGINNING).skip(1).map(secret).collect();
+    // The longest first: of what begins like another one nothing shall be left.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut parts = text.split(BEGINNING);
     let first = parts.next().unwrap_or_default().to_owned();
     let told = parts.fold(first, |told, part| {
