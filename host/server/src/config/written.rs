@@ -27,10 +27,13 @@ pub type Lines = BTreeMap<String, usize>;
 pub fn written(text: &str) -> (Lines, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let problem = |error: &toml::de::Error| Problem {
-            line: error.span().map(|span| line_of(text, span.start)),
-            key: String::new(),
-            why: error.message().to_owned(),
+        let mut unplaced = 0;
+        let problem = |error: &toml::de::Error| {
+            let line = error.span().map(|span| line_of(text, span.start)).or_else(|| {
+                unplaced += 1;
+                line_of_unplaced(text, unplaced)
+            });
+            Problem { line, key: String::new(), why: error.message().to_owned() }
         };
         return (Lines::new(), errors.iter().map(problem).collect());
     }
@@ -66,6 +69,24 @@ fn of_whole(text: &str, error: &toml::de::Error) -> Problem {
 /// The line, from 1, of a place in the text.
 fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// The line of the `nth` fault, from 1, that the parser gives no place for (a key of too many parts): the first line up
+/// to which the text has so many of them.
+fn line_of_unplaced(text: &str, nth: usize) -> Option<usize> {
+    let ends: Vec<usize> = text
+        .split_inclusive('\n')
+        .scan(0, |end, line| {
+            *end += line.len();
+            Some(*end)
+        })
+        .collect();
+    let fewer = |end: &usize| {
+        let (_, errors) = DeTable::parse_recoverable(&text[..*end]);
+        errors.iter().filter(|error| error.span().is_none()).count() < nth
+    };
+    let before = ends.partition_point(fewer);
+    (before < ends.len()).then_some(before + 1)
 }
 
 /// Notes where every key with a value stands. Tables count by what is in them, arrays as one value.
@@ -144,6 +165,12 @@ mod tests {
         check("listen = \"127.0.0.1:1\"\ncloud = \"x\n", &[(2, "", "invalid basic string")]);
         check("listen = \"192.0.2.1:1\"\ntokens = \"t\"\nplain_http = true", &[]);
         check("terms = 3", &[(1, "terms", "invalid type")]);
+        let deep = vec!["a"; 100].join(".");
+        check(&format!("{deep} = 1"), &[(1, "", "recursion limit")]);
+        check(
+            &format!("listen = \"\"\"\nx\"\"\"\nterms = {{ {deep} = 1 }}\n\n[log]\n{deep} = 1\n"),
+            &[(3, "", "recursion limit"), (6, "", "recursion limit")],
+        );
     }
 
     #[test]
