@@ -295,6 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn no_secret_is_left_in_a_text() {
+        let check = |text: &str, expected: &str| assert_eq!(untold(text), expected);
+        check("no token here", "no token here");
+        check("role fenix_abc, not one", "role fenix_…, not one");
+        let (short, long) = ("0123456789abcdef", "0123456789abcdefBEEF");
+        check(&format!("fenix_{short} of {short}"), "fenix_… of …");
+        // One begins like the other: whichever stands first, nothing is left of the longer one.
+        for (one, other) in [(short, long), (long, short)] {
+            check(&format!("fenix_{one} fenix_{other} {long} {short}"), "fenix_… fenix_… … …");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_in_the_file_is_named() {
         let hash = "00".repeat(32);
         let check = |entry: &str, expected: &str| {

@@ -95,10 +95,14 @@ impl Hands {
     fn deliver(&self, id: CallId, envelope: Envelope) {
         let (desk, courier, lanes) = (self.desk.clone(), self.courier.clone(), self.lanes.clone());
         self.runtime.spawn(async move {
-            let to = &envelope.subscription.id;
-            let _place = lanes.place(to).await;
-            let result = courier.deliver(&envelope).await;
-            lanes.note(to, !matches!(result, Err(DeliveryError::Unreachable(_))));
+            let to = envelope.subscription.id.clone();
+            let _place = lanes.place(&to).await;
+            // A fault in the courier is no answer of the receiver's: it is tried again, like any other.
+            let delivery = tokio::spawn(async move { courier.deliver(&envelope).await });
+            let result = delivery.await.unwrap_or_else(|fault| {
+                Err(DeliveryError::Unreachable(format!("the courier broke: {fault}")))
+            });
+            lanes.note(&to, !matches!(result, Err(DeliveryError::Unreachable(_))));
             desk.bring_back(Event::Delivered(id, result)).await;
         });
     }

@@ -65,7 +65,7 @@ mod permille {
     pub(super) const FULL_DISKS: u32 = 150;
 }
 
-/// Who decides, and over what.
+/// Who decides, and over what, where much goes wrong.
 #[derive(Clone, Copy)]
 enum Kind {
     /// One session over everything.
@@ -74,8 +74,6 @@ enum Kind {
     Several,
     /// One session or several of a workflow that wants anything.
     Reckless,
-    /// One session over applications that others are busy with.
-    BusyGroups,
 }
 
 /// Sessions on a cloud of 2 to 40 hosts on which everything goes wrong that can, now and then.
@@ -87,15 +85,15 @@ enum Kind {
 pub fn wide(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, Purpose::Wide);
     let kind = dice.weighted(&[
-        (48, Kind::Alone),
-        (17, Kind::Several),
-        (17, Kind::Reckless),
-        (18, Kind::BusyGroups),
+        (48, Some(Kind::Alone)),
+        (17, Some(Kind::Several)),
+        (17, Some(Kind::Reckless)),
+        (18, None),
     ]);
+    let Some(kind) = kind else { return busy_groups(seed, &mut dice) };
     let workflow = match kind {
         Kind::Alone | Kind::Several => "default",
         Kind::Reckless => reckless::NAME,
-        Kind::BusyGroups => return busy_groups(seed, &mut dice),
     };
     let profile = Profile::faulty(workflow, &["noop", "reboot"]);
     let (computes, controllers) = size(&mut dice);
@@ -110,7 +108,7 @@ pub fn wide(seed: u64) -> Scenario {
         more_actions(session, &mut dice);
     }
     match kind {
-        Kind::Alone | Kind::BusyGroups => {}
+        Kind::Alone => {}
         Kind::Several => split(&mut scenario, &mut dice),
         Kind::Reckless => {
             freely(&mut scenario, &mut dice);
