@@ -108,6 +108,11 @@ fn allow(
     path: Result<RawPathParams, RawPathParamsRejection>,
 ) -> Result<(), ApiError> {
     let path = path.map_err(|error| unreadable(&error))?;
+    // `//` leads to where an id is expected. Nothing has an empty one, so that nobody needs to ask whose it is.
+    if path.iter().any(|(_, id)| id.is_empty()) {
+        return Err(ApiError::not_found("a part of the path is empty, where an id is expected")
+            .hint("GET /openapi.json describes what there is"));
+    }
     let project = path.iter().find(|(name, _)| *name == "project").map(|(_, value)| value);
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if access.allows(&caller.role, reads, project) { Ok(()) } else { Err(forbidden(caller)) }
