@@ -21,6 +21,13 @@ pub const TABLE_ELEMENTS: usize = 50_000;
 /// Core instances, memories and tables in one component: encoders for other languages make up to 40 of them.
 pub const PARTS: usize = 64;
 
+/// Calls of plug-ins at a time, each with the most parts: the server runs 16 actions beside a decision.
+pub const AT_ONCE: u32 = 32;
+
+/// Bytes of a memory that are wiped and kept for the next instance; what is beyond them is given back. A Rust plug-in
+/// writes some 0.1 MB.
+pub const KEPT_BYTES: usize = 2 * 1024 * 1024;
+
 /// Bytes that one call may carry between host and plug-in: 256 rows of the largest kind are a tenth of it.
 pub const CROSSING_BYTES: usize = 4 * 1024 * 1024;
 

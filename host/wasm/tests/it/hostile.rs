@@ -153,3 +153,28 @@ fn what_the_workflow_says_itself_is_passed_on() {
     let error = decide(&workflow(error, "")).unwrap_err();
     assert_eq!(error, WorkflowError::GaveUp("guest: a fault of the workflow: no such thing".to_owned()));
 }
+
+#[test]
+fn what_an_instance_wrote_the_next_one_does_not_find() {
+    // In the memory that it begins with, on its data, in what it grows by, and beyond what is kept for the next one.
+    let places = [(16, i32::from(b'n')), (70_000, 0), (2 * 65_536, 0), (40 * 65_536, 0)];
+    let mut body = "(drop (memory.grow (i32.const 62)))".to_owned();
+    for (at, expected) in places {
+        body.push_str(&format!(
+            "(if (i32.ne (i32.load8_u (i32.const {at})) (i32.const {expected})) (then (call $found)))
+             (i32.store8 (i32.const {at}) (i32.const 255))"
+        ));
+    }
+    let found = "(func $found (unreachable))";
+    let ends = workflow(&body, found);
+    let traps = workflow(&format!("{body} (call $traps)"), &format!("{found} (func $traps (unreachable))"));
+    let plugins = Plugins::new(None).unwrap();
+    let [ends, traps] = [ends, traps].map(|component| plugins.attach(&component).unwrap().digest);
+    for _ in 0..20 {
+        plugins.decide(&ends, &view(), &WAKEUP).unwrap();
+        let WorkflowError::Trapped(why) = plugins.decide(&traps, &view(), &WAKEUP).unwrap_err() else {
+            panic!()
+        };
+        assert!(why.contains("in traps"), "{why}");
+    }
+}
