@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use fenix_sim::coverage::{Coverage, Table, table};
+use fenix_sim::generate;
+use fenix_sim::many::{self, Share};
 use fenix_sim::plugins::Components;
 use fenix_sim::report::Report;
 use fenix_sim::scenario::Scenario;
-use fenix_sim::{generate, many};
+use serde::{Deserialize, Serialize};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -21,8 +23,18 @@ const SEEDS: u64 = 10_000;
 /// How often everything is to be met in [`SEEDS`] seeds; in proportion in fewer.
 const LEAST: u64 = 100;
 
+/// As what this program calls itself, once for each processor.
+const PART: &str = "part";
+
+/// What one process went through.
+#[derive(Default, Serialize, Deserialize)]
+struct Met {
+    coverage: Coverage,
+    totals: Totals,
+}
+
 /// What the simulations were, in all.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Totals {
     sessions: u64,
     hosts: u64,
@@ -30,7 +42,7 @@ struct Totals {
     kills: u64,
     broken: u64,
     /// How many sessions came to which end.
-    fates: BTreeMap<&'static str, u64>,
+    fates: BTreeMap<String, u64>,
 }
 
 impl Totals {
@@ -41,7 +53,19 @@ impl Totals {
         self.kills += report.stats.kills;
         self.broken += report.violations.len() as u64;
         for session in 0..scenario.sessions.len() {
-            *self.fates.entry(report.fate(session).name()).or_default() += 1;
+            *self.fates.entry(report.fate(session).name().to_owned()).or_default() += 1;
+        }
+    }
+
+    fn merge(&mut self, others: Totals) {
+        let Totals { sessions, hosts, events, kills, broken, fates } = others;
+        self.sessions += sessions;
+        self.hosts += hosts;
+        self.events += events;
+        self.kills += kills;
+        self.broken += broken;
+        for (fate, times) in fates {
+            *self.fates.entry(fate).or_default() += times;
         }
     }
 
@@ -55,7 +79,7 @@ impl Totals {
              | at its end the session is | sessions |\n|---|--:|\n"
         );
         for (fate, times) in fates {
-            let fate = match *fate {
+            let fate = match fate.as_str() {
                 "absent" => "removed by an administrator, or was never made",
                 "running" => "running: it waits for somebody, and says for whom",
                 other => other,
@@ -66,23 +90,42 @@ impl Totals {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "faults go where the page does not")]
 fn main() -> Result<(), Fault> {
     let mut args = std::env::args().skip(1);
-    let page = args.next().ok_or("which file is the page to be written to?")?;
+    let first = args.next().ok_or("which file is the page to be written to?")?;
     let seeds: u64 = args.next().map_or(Ok(SEEDS), |seeds| seeds.parse())?;
-    let components = Components::shipped()?;
-    let mut coverage = Coverage::default();
-    let mut totals = Totals::default();
-    let begun = Instant::now();
-    many::run_all(1..=seeds, generate::wide, &components, |scenario, report| {
-        coverage.add(&report.tally);
-        totals.add(scenario, &report);
+    if first == PART {
+        return part(seeds, args.next().ok_or("which part?")?.parse()?);
+    }
+    whole(&first, seeds)
+}
+
+/// Runs a part of the seeds, and prints what was met.
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "faults go where what was met does not")]
+fn part(seeds: u64, share: Share) -> Result<(), Fault> {
+    let mut met = Met::default();
+    many::run_each(share.of(1..=seeds), generate::wide, &Components::shipped()?, |scenario, report| {
+        met.coverage.add(&report.tally);
+        met.totals.add(scenario, &report);
         for violation in &report.violations {
             eprintln!("seed {}: {violation}", report.seed);
         }
         true
     })?;
+    println!("{}", serde_json::to_string(&met)?);
+    Ok(())
+}
+
+/// Runs all seeds in several processes, and writes the page.
+#[expect(clippy::print_stderr, reason = "faults go where the page does not")]
+fn whole(page: &str, seeds: u64) -> Result<(), Fault> {
+    let begun = Instant::now();
+    let Met { mut coverage, mut totals } = Met::default();
+    for part in many::share(&[PART, &seeds.to_string()])? {
+        let met: Met = serde_json::from_slice(&part)?;
+        coverage.merge(met.coverage);
+        totals.merge(met.totals);
+    }
     let minutes = begun.elapsed().as_secs_f64() / 60.0;
     std::fs::write(page, text(&coverage, &totals.text(seeds, minutes)))?;
     let problems = coverage.problems(LEAST * seeds / SEEDS);

@@ -52,7 +52,7 @@ fn count(among: &mut BTreeMap<String, (u64, u32)>, what: &str, seed: u64) {
 }
 
 /// What makes scenarios of a kind.
-fn maker(kind: &str) -> Result<Box<dyn Fn(u64) -> Scenario + Sync>, Fault> {
+fn maker(kind: &str) -> Result<Box<dyn Fn(u64) -> Scenario>, Fault> {
     let faulty = Profile::faulty("default", &["noop", "reboot"]);
     let good = Profile { trouble: 0, others: false, meddling: false, ..faulty.clone() };
     let wild = Profile { workflow: reckless::NAME.to_owned(), ..faulty.clone() };
@@ -108,15 +108,10 @@ fn main() -> Result<(), Fault> {
 }
 
 #[expect(clippy::print_stdout, reason = "the counts are what it is for")]
-fn counted(
-    components: &Components,
-    from: u64,
-    to: u64,
-    make: impl Fn(u64) -> Scenario + Sync,
-) -> Result<(), Fault> {
+fn counted(components: &Components, from: u64, to: u64, make: impl Fn(u64) -> Scenario) -> Result<(), Fault> {
     let mut counted = Counted::default();
     let begun = Instant::now();
-    many::run_all(from..=to, make, components, |scenario, report| {
+    many::run_each(from..=to, make, components, |scenario, report| {
         counted.add(scenario.sessions.len(), &report);
         true
     })?;

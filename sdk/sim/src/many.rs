@@ -1,8 +1,13 @@
-//! Many simulations on all processors.
+//! Many simulations: one after the other, and on all processors in as many processes.
+//!
+//! Not in threads. Each decision has an instance of its own, whose memory is mapped and taken away again; that holds up
+//! all threads of the process, and interrupts the processors that they run on. On two processors, two threads get through
+//! fewer simulations than one does alone, and two processes through twice as many (`docs/BENCHMARKS.md`).
 
+use std::io;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use crate::plugins::Components;
 use crate::reckless::Reckless;
@@ -10,41 +15,92 @@ use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::{ScenarioError, run};
 
-/// Runs the scenario of each seed, several at a time, and hands each with its report to `take`, in whatever order they
-/// end, until that returns false. [`Reckless`] is among the plug-ins.
+/// Runs the scenario of each seed, and hands each with its report to `take`, until that returns false. [`Reckless`] is
+/// among the plug-ins.
 ///
 /// # Errors
-/// The first scenario that does not hold together; others may have been run.
-pub fn run_all(
-    seeds: RangeInclusive<u64>,
-    make: impl Fn(u64) -> Scenario + Sync,
+/// The first scenario that does not hold together; those before it were taken.
+pub fn run_each(
+    seeds: impl IntoIterator<Item = u64>,
+    make: impl Fn(u64) -> Scenario,
     components: &Components,
-    take: impl FnMut(&Scenario, Report) -> bool + Send,
+    mut take: impl FnMut(&Scenario, Report) -> bool,
 ) -> Result<(), ScenarioError> {
-    let next = AtomicU64::new(*seeds.start());
-    let enough = AtomicBool::new(false);
-    let take = Mutex::new(take);
-    let work = || -> Result<(), ScenarioError> {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if !seeds.contains(&seed) || enough.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let scenario = make(seed);
-            let report = run(&scenario, &Reckless::new(seed, components));
-            let report = report.inspect_err(|_| enough.store(true, Ordering::Relaxed))?;
-            // A panic in `take` ends the whole in any case.
-            if !take.lock().unwrap_or_else(PoisonError::into_inner)(&scenario, report) {
-                enough.store(true, Ordering::Relaxed);
-            }
+    for seed in seeds {
+        let scenario = make(seed);
+        let report = run(&scenario, &Reckless::new(seed, components))?;
+        if !take(&scenario, report) {
+            break;
         }
+    }
+    Ok(())
+}
+
+/// Which of the processes that share a work this one is; on a command line like `1/2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    number: usize,
+    of: usize,
+}
+
+impl Share {
+    /// The seeds that are this process's own: every n-th, so that long and short ones are spread evenly.
+    pub fn of(self, seeds: RangeInclusive<u64>) -> impl Iterator<Item = u64> {
+        seeds.skip(self.number - 1).step_by(self.of)
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Share, String> {
+        let parts =
+            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Share { number, of }),
+            Some(_) | None => Err(format!("{text:?} is no share, like 1/2")),
+        }
+    }
+}
+
+/// Runs this very program once for each processor, all at a time, with those arguments and its [`Share`] behind them.
+/// Returns what each printed.
+///
+/// # Errors
+/// One cannot be run, or fails; what it said of that is on this process's standard error.
+pub fn share(args: &[&str]) -> io::Result<Vec<Vec<u8>>> {
+    let program = std::env::current_exe()?;
+    let of = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = |number| {
+        let share = format!("{number}/{of}");
+        Command::new(&program).args(args).arg(share).stdout(Stdio::piped()).spawn()
     };
-    std::thread::scope(|scope| {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-    })
+    let begun = (1..=of).map(start).collect::<io::Result<Vec<_>>>()?;
+    let ended = begun.into_iter().map(|child| {
+        let output = child.wait_with_output()?;
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(io::Error::other(format!("a part of the work ended with {}", output.status)))
+        }
+    });
+    ended.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_is_one_processs_own() {
+        let of = |share: &str, seeds| share.parse::<Share>().unwrap().of(seeds).collect::<Vec<_>>();
+        assert_eq!(of("1/1", 1..=3), [1, 2, 3]);
+        assert_eq!(of("1/3", 5..=11), [5, 8, 11]);
+        assert_eq!(of("2/3", 5..=11), [6, 9]);
+        assert_eq!(of("3/3", 5..=11), [7, 10]);
+        assert_eq!(of("3/3", 5..=6), [0; 0]);
+        for wrong in ["", "1", "0/2", "3/2", "1/0", "a/b"] {
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         // Some measurements run processes of this very program.
         Some("cloud" | "serve" | "vnfm") => return fenix_server::cli::main(),
         Some(memory::CHILD) => memory::child(args.next().as_deref()),
+        Some(seeds::CHILD) => seeds::child(args),
         only => measure(only),
     };
     match done {

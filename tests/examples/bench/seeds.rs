@@ -1,10 +1,10 @@
 //! Whole simulated sessions with faults, from seeds: the real engine, rules, components and stored forms, and the
 //! checkers. On all processors; counted in processor time too, since others use them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use fenix_sim::generate::{self, Profile};
+use fenix_sim::many::{self, Share};
 use fenix_sim::plugins::Components;
 use fenix_wasm::Plugins;
 
@@ -19,43 +19,47 @@ const CONTROLLERS: usize = 2;
 /// Processors for which the aim is meant.
 const PROCESSORS: f64 = 2.0;
 
+/// As whom this program is called to simulate a part of the sessions and tell what that took.
+pub(crate) const CHILD: &str = "simulate";
+
 struct Pace {
     wall: f64,
     /// Nanoseconds of processor time per session.
     cpu: u64,
 }
 
-fn run(components: &Components, profile: &Profile, hosts: usize, seeds: u64) -> Result<Pace, Any> {
-    let next = AtomicU64::new(1);
-    let (begun, cpu) = (Instant::now(), process_cpu());
-    let work = || -> Result<(), Any> {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed > seeds {
-                return Ok(());
-            }
-            let scenario = generate::session_on(seed, profile, hosts - CONTROLLERS, CONTROLLERS);
-            let report = fenix_sim::run(&scenario, components)?;
-            if let Some(violation) = report.violations.first() {
-                return Err(format!("seed {seed}: {violation}").into());
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a simulation broke")?)
+/// Simulates a part of the sessions on a cloud of so many hosts, and prints the processor time that it took.
+#[expect(clippy::print_stdout, reason = "it tells its parent")]
+pub(crate) fn child(mut args: impl Iterator<Item = String>) -> Result<(), Any> {
+    let mut next = || args.next().ok_or("hosts, sessions and a share are wanted");
+    let (hosts, seeds, share): (usize, u64, Share) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
+    let components = Components::shipped()?;
+    let profile = Profile::faulty("default", &["noop", "reboot"]);
+    let make = |seed| generate::session_on(seed, &profile, hosts - CONTROLLERS, CONTROLLERS);
+    let mut broken = None;
+    let cpu = process_cpu();
+    many::run_each(share.of(1..=seeds), make, &components, |_, report| {
+        broken = report.violations.first().map(|violation| format!("seed {}: {violation}", report.seed));
+        broken.is_none()
     })?;
-    Ok(Pace { wall: begun.elapsed().as_secs_f64() / seeds as f64, cpu: (process_cpu() - cpu) / seeds })
+    println!("{}", process_cpu() - cpu);
+    broken.map_or(Ok(()), |broken| Err(broken.into()))
+}
+
+fn run(hosts: usize, seeds: u64) -> Result<Pace, Any> {
+    let begun = Instant::now();
+    let mut cpu = 0;
+    for told in many::share(&[CHILD, &hosts.to_string(), &seeds.to_string()])? {
+        cpu += String::from_utf8(told)?.trim().parse::<u64>()?;
+    }
+    Ok(Pace { wall: begun.elapsed().as_secs_f64() / seeds as f64, cpu: cpu / seeds })
 }
 
 pub(crate) fn measure(_: &Plugins) -> Result<Vec<Row>, Any> {
-    let components = Components::shipped()?;
-    let faulty = Profile::faulty("default", &["noop", "reboot"]);
     let mut rows = Vec::new();
     let mut first = None;
     for (hosts, seeds) in SIZES {
-        let pace = run(&components, &faulty, hosts, seeds)?;
+        let pace = run(hosts, seeds)?;
         let by_cpu = 60e9 / pace.cpu as f64 * PROCESSORS;
         let row = Row::new(
             format!("simulated sessions a minute, {hosts} hosts, faults"),

@@ -15,6 +15,7 @@ use fenix_core::blocker::{self, What};
 use fenix_core::id::SessionId;
 use fenix_core::record::Record;
 use fenix_engine::Engine;
+use serde::{Deserialize, Serialize};
 
 pub use faults::Fault;
 pub use table::{Row, Table};
@@ -23,11 +24,12 @@ pub use table::{Row, Table};
 pub type Tally = BTreeMap<Row, u64>;
 
 /// How often each thing was met in many simulations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// How many simulations.
     pub runs: u64,
     /// How often each thing was met, and in how many simulations.
+    #[serde(with = "pairs")]
     pub met: BTreeMap<Row, (u64, u64)>,
 }
 
@@ -39,6 +41,16 @@ impl Coverage {
             let (all, runs) = self.met.entry(row.clone()).or_default();
             *all += times;
             *runs += 1;
+        }
+    }
+
+    /// Adds other simulations.
+    pub fn merge(&mut self, others: Coverage) {
+        self.runs += others.runs;
+        for (row, (times, runs)) in others.met {
+            let (all, all_runs) = self.met.entry(row).or_default();
+            *all += times;
+            *all_runs += runs;
         }
     }
 
@@ -65,6 +77,29 @@ impl Coverage {
         let strangers = self.met.keys().filter(|row| !rows.contains(row));
         problems.extend(strangers.map(|row| format!("{row}: no table lists it")));
         problems
+    }
+}
+
+/// A map whose keys are no texts, as a list of pairs: JSON has no such maps.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 

@@ -10,12 +10,13 @@ use fenix_core::effect::{EffectKind, Outcome};
 use fenix_core::policy::{Policies, Policy};
 use fenix_core::rules::Rule;
 use fenix_core::session::{Close, Condition, HostStage, Phase, Target};
+use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::reasons;
 
 /// What kind of thing is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Table {
     /// Something went wrong.
     Fault,
@@ -40,7 +41,7 @@ pub enum Table {
 }
 
 /// One thing that is counted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Row {
     /// What kind of thing.
     pub table: Table,

@@ -44,7 +44,7 @@ fn run(scenario: &Scenario, components: &Components) -> Report {
 
 /// Runs the scenario of each seed, or of the one that `FENIX_SEED` names; nothing may be broken. Returns what was met,
 /// and how many sessions came to which kind of end.
-fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario + Sync) -> (Coverage, Fates) {
+fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario) -> (Coverage, Fates) {
     let components = components();
     let one: Option<u64> = std::env::var("FENIX_SEED").ok().map(|seed| seed.parse().unwrap());
     let seeds = one.map_or(seeds, |seed| seed..=seed);
@@ -59,7 +59,7 @@ fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario + Sync) -> (
         }
         shown.is_none()
     };
-    many::run_all(seeds, make, &components, take).unwrap();
+    many::run_each(seeds, make, &components, take).unwrap();
     if let Some(report) = shown {
         let told = if one.is_some() { report.timeline() } else { report.to_string() };
         assert!(report.violations.is_empty(), "{told}\nagain: FENIX_SEED={}", report.seed);
