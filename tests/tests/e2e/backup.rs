@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::http::get;
 use crate::process::{Process, run};
-use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
+use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end, wait_ready};
 
 #[track_caller]
 fn check(args: &[&str], code: i32, expected: &str) -> String {
@@ -59,6 +59,7 @@ fn a_backup_of_a_running_session_is_restored_and_the_session_goes_on() {
         "--cloud",
         &rig.cloud.address,
     ]);
+    wait_ready(&server.address);
     let id = session.rsplit('/').next().unwrap();
     let old = format!("{}/v1/maintenance/{id}", server.address);
     let plugins = get(&format!("{}/v1/plugins", server.address)).good();
@@ -146,6 +147,7 @@ fn a_journal_is_compacted_and_everything_goes_on() {
     // A server finds everything that was known, and a new session rolls.
     let args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &dir, "--cloud", &rig.cloud.address];
     let server = Process::start(&args);
+    wait_ready(&server.address);
     let now = get(&format!("{}/v1/hosts", server.address)).good();
     let maintained = |hosts: &Value| -> Vec<Value> {
         hosts["hosts"].as_array().unwrap().iter().map(|host| host["maintained"].clone()).collect()

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::alarm::Inbox;
 use crate::http::{call, call_json, get};
 use crate::process::PATIENCE;
-use crate::rig::{Place, Rig, sample_body, small_cloud, wait_for, wait_for_end};
+use crate::rig::{Place, Rig, sample_body, small_cloud, wait_for, wait_for_end, wait_ready};
 
 /// A rig whose server keeps its data on a disk of ours. The disk goes after the server.
 struct Powered {
@@ -224,10 +224,7 @@ fn a_session_whose_disk_is_full_begins_nothing_and_can_be_deleted() {
     for moment in MOMENTS {
         let powered = check_closing(moment, &FULL);
         powered.disk.limit(None);
-        let asked = Instant::now();
-        while get(&powered.rig.at("/readyz")).status != 200 {
-            assert!(asked.elapsed() < PATIENCE, "{moment}");
-        }
+        wait_ready(&powered.rig.url);
     }
 }
 

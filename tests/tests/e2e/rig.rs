@@ -105,10 +105,7 @@ impl Rig {
         };
         self.url.clone_from(&server.address);
         self.server = Some(server);
-        let begun = Instant::now();
-        while get(&self.at("/readyz")).status != 200 {
-            assert!(begun.elapsed() < PATIENCE);
-        }
+        wait_ready(&self.url);
     }
 
     /// A file or directory of this rig.
@@ -227,6 +224,15 @@ pub(crate) fn sample_body(hosts: &[&str]) -> Value {
         "actions": [{ "plugin": "reboot", "type": "host", "metadata": {} }],
         "download": [],
     })
+}
+
+/// Waits until the server there has read its journal and the cloud: its address is told before.
+#[track_caller]
+pub(crate) fn wait_ready(url: &str) {
+    let begun = Instant::now();
+    while get(&format!("{url}/readyz")).status != 200 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
 }
 
 /// Waits for news of a session until they are as wanted, and returns the last ones.
