@@ -122,7 +122,7 @@ impl Tokens {
     /// # Errors
     /// Says where and what is wrong, and nothing of what may be a token.
     pub fn parse(text: &str) -> Result<Tokens, String> {
-        Tokens::of(text).map_err(|why| untold(&why))
+        Tokens::of(text).map_err(|why| untold(&why, text))
     }
 
     fn of(text: &str) -> Result<Tokens, String> {
@@ -218,21 +218,21 @@ fn role(word: &str, project: Option<&str>) -> Result<Role, String> {
 /// Least length of what stands behind the beginning of a token and is hidden wherever else it stands.
 const TELLING: usize = 16;
 
-/// A text without the tokens that somebody put where something else belongs.
-fn untold(text: &str) -> String {
+/// What is wrong with a file, without the tokens that somebody put where something else belongs.
+fn untold(why: &str, file: &str) -> String {
     let secret = |part| str::split(part, |c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
-    let mut secrets: Vec<&str> = text.split(BEGINNING).skip(1).map(secret).collect();
-    // The longest first: of what begins like another one nothing shall be left.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut parts = text.split(BEGINNING);
+    let mut parts = why.split(BEGINNING);
     let first = parts.next().unwrap_or_default().to_owned();
     let told = parts.fold(first, |told, part| {
         let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
         format!("{told}{BEGINNING}…{rest}")
     });
-    // It may stand there a second time without its beginning.
-    let telling = secrets.iter().filter(|secret| secret.len() >= TELLING);
-    telling.fold(told, |told, secret| told.replace(secret, "…"))
+    // What is a token somewhere in the file may stand here without its beginning.
+    let mut telling: Vec<&str> =
+        file.split(BEGINNING).skip(1).map(secret).filter(|secret| secret.len() >= TELLING).collect();
+    // The longest first: of what begins like another one nothing shall be left.
+    telling.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    telling.into_iter().fold(told, |told, secret| told.replace(secret, "…"))
 }
 
 fn hash(token: &[u8]) -> [u8; 32] {
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_left_in_a_text() {
-        let check = |text: &str, expected: &str| assert_eq!(untold(text), expected);
+        let check = |text: &str, expected: &str| assert_eq!(untold(text, text), expected);
         check("no token here", "no token here");
         check("role fenix_abc, not one", "role fenix_…, not one");
         let (short, long) = ("0123456789abcdef", "0123456789abcdefBEEF");
@@ -305,6 +305,11 @@ mod tests {
         for (one, other) in [(short, long), (long, short)] {
             check(&format!("fenix_{one} fenix_{other} {long} {short}"), "fenix_… fenix_… … …");
         }
+        // It is a token elsewhere in the file.
+        assert_eq!(
+            untold(&format!("unknown field feniy_{long}"), &format!("fenix_{long}")),
+            "unknown field feniy_…"
+        );
     }
 
     #[test]
