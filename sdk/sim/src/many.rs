@@ -1,8 +1,8 @@
 //! Many simulations: one after the other, and on all processors in as many processes.
 //!
-//! Not in threads. Each decision has an instance of its own, whose memory is mapped and taken away again; that holds up
-//! all threads of the process, and interrupts the processors that they run on. On two processors, two threads get through
-//! fewer simulations than one does alone, and two processes through twice as many (`docs/BENCHMARKS.md`).
+//! Not in threads. Each decision has an instance of its own, whose memory is mapped and taken away again, or at least
+//! protected anew; that holds up all threads of the process, and interrupts the processors that they run on. Two threads
+//! on two processors got through fewer simulations than one alone, and two processes through more (`docs/BENCHMARKS.md`).
 
 use std::io;
 use std::ops::RangeInclusive;
