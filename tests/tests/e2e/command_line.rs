@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::alarm::Inbox;
 use crate::process::run;
-use crate::rig::{Rig, small_cloud};
+use crate::rig::{Rig, small_cloud, wait_for};
 
 /// Runs a command, checks its exit code and what it says in all, and returns its standard output.
 #[track_caller]
@@ -64,6 +64,9 @@ fn an_administrator_does_everything_from_the_command_line() {
     let id = session(0, &["start", "compute-1", "--action", "reboot", "--policy", "silence=wait"], "-");
     let id = id.trim();
     inbox.next();
+    wait_for(&rig.at(&format!("/v1/maintenance/{id}")), |news| {
+        news["lines"].to_string().contains("reached doctor")
+    });
 
     let list: Value = serde_json::from_str(&session(0, &["list", "--output", "json"], id)).unwrap();
     assert_eq!(list["sessions"][0], id);
