@@ -16,6 +16,7 @@ use crate::receivers::Receivers;
 use crate::tls::{self, Trust};
 use crate::traces::TraceSettings;
 use crate::wire::terms::TermsText;
+use written::Problem;
 
 pub mod meaning;
 pub mod written;
@@ -244,7 +245,16 @@ pub fn read_text(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, Conf
 }
 
 fn parse(text: &str) -> Result<Settings, String> {
-    toml::from_str(text).map_err(|error| error.to_string())
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        if error.span().is_some() {
+            return error.to_string();
+        }
+        // The reader gives no place: it is looked for.
+        match written::written(text).1.first() {
+            Some(Problem { line: Some(line), why, .. }) => format!("line {line}: {why}"),
+            Some(_) | None => error.to_string(),
+        }
+    })
 }
 
 impl Settings {
@@ -330,6 +340,13 @@ mod tests {
         let config = parse("").unwrap().resolve().unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:12347");
         assert_eq!(config.terms, Terms::default());
+    }
+
+    #[test]
+    fn what_the_reader_of_toml_gives_no_place_for_is_refused_with_its_line() {
+        let text = format!("cloud = \"127.0.0.1:1\"\n{} = 1", vec!["a"; 100].join("."));
+        let why = parse(&text).unwrap_err();
+        assert!(why.starts_with("line 2: a key has too many parts"), "{why}");
     }
 
     #[test]

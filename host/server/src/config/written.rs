@@ -29,11 +29,17 @@ pub fn written(text: &str) -> (Lines, Vec<Problem>) {
     if !errors.is_empty() {
         let mut unplaced = 0;
         let problem = |error: &toml::de::Error| {
-            let line = error.span().map(|span| line_of(text, span.start)).or_else(|| {
-                unplaced += 1;
-                line_of_unplaced(text, unplaced)
-            });
-            Problem { line, key: String::new(), why: error.message().to_owned() }
+            let (line, why) = match error.span() {
+                Some(span) => (Some(line_of(text, span.start)), error.message().to_owned()),
+                None => {
+                    unplaced += 1;
+                    (
+                        line_of_unplaced(text, unplaced),
+                        format!("a key has too many parts: {}", error.message()),
+                    )
+                }
+            };
+            Problem { line, key: String::new(), why }
         };
         return (Lines::new(), errors.iter().map(problem).collect());
     }
@@ -74,13 +80,7 @@ fn line_of(text: &str, at: usize) -> usize {
 /// The line of the `nth` fault, from 1, that the parser gives no place for (a key of too many parts): the first line up
 /// to which the text has so many of them.
 fn line_of_unplaced(text: &str, nth: usize) -> Option<usize> {
-    let ends: Vec<usize> = text
-        .split_inclusive('\n')
-        .scan(0, |end, line| {
-            *end += line.len();
-            Some(*end)
-        })
-        .collect();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).chain([text.len()]).collect();
     let fewer = |end: &usize| {
         let (_, errors) = DeTable::parse_recoverable(&text[..*end]);
         errors.iter().filter(|error| error.span().is_none()).count() < nth
@@ -166,7 +166,7 @@ mod tests {
         check("listen = \"192.0.2.1:1\"\ntokens = \"t\"\nplain_http = true", &[]);
         check("terms = 3", &[(1, "terms", "invalid type")]);
         let deep = vec!["a"; 100].join(".");
-        check(&format!("{deep} = 1"), &[(1, "", "recursion limit")]);
+        check(&format!("{deep} = 1"), &[(1, "", "too many parts: recursion limit")]);
         check(
             &format!("listen = \"\"\"\nx\"\"\"\nterms = {{ {deep} = 1 }}\n\n[log]\n{deep} = 1\n"),
             &[(3, "", "recursion limit"), (6, "", "recursion limit")],
