@@ -16,6 +16,7 @@ mod bindings;
 mod cache;
 mod code;
 mod convert;
+mod engine;
 mod fault;
 mod host;
 pub mod limits;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use fenix_core::id::Digest;
 use fenix_core::session::Pin;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, Strategy};
+use wasmtime::{Engine, Store};
 
 use crate::action::Acting;
 use crate::bindings::action::ActionPluginPre;
@@ -16,7 +16,7 @@ use crate::cache::{self, Cache};
 use crate::manifest::{self, Kind, ManifestError};
 use crate::text::clean;
 use crate::workflow::Deciding;
-use crate::{bindings, limits};
+use crate::{bindings, engine, limits};
 
 /// What is known of an attached plug-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Plugins {
     /// The machine cannot run it, or the folder cannot be made.
     pub fn new(cache: Option<&Path>) -> Result<Self, SetUpError> {
         let unsupported = |error: wasmtime::Error| SetUpError::Unsupported(format!("{error:#}"));
-        let engine = engine().map_err(unsupported)?;
+        let engine = engine::engine().map_err(unsupported)?;
         let cache = cache
             .map(|path| {
                 Cache::new(path, &engine)
@@ -209,52 +209,4 @@ impl Plugins {
         store.set_hostcall_fuel(limits::CROSSING_BYTES);
         Ok(store)
     }
-}
-
-/// Where the system can tell which pages an instance has written (Linux 6.7), its memory is wiped and kept for the next
-/// one: a decision is over sooner than its memory is mapped and taken away again. Elsewhere, and where the address space
-/// is too small for the pool, each instance has memory of its own.
-fn engine() -> wasmtime::Result<Engine> {
-    if PoolingAllocationConfig::is_pagemap_scan_available()
-        && let Ok(engine) = Engine::new(config().allocation_strategy(pool()))
-    {
-        return Ok(engine);
-    }
-    Engine::new(&config())
-}
-
-/// Room for whatever the limits let plug-ins have at a time. It is address space, of which only what is used costs memory.
-fn pool() -> PoolingAllocationConfig {
-    let parts = limits::PARTS as u32;
-    let total = limits::AT_ONCE * parts;
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(total)
-        .total_core_instances(total)
-        .total_memories(total)
-        .total_tables(total)
-        .max_core_instances_per_component(parts)
-        .max_memories_per_component(parts)
-        .max_memories_per_module(parts)
-        .max_tables_per_component(parts)
-        .max_tables_per_module(parts)
-        .table_elements(limits::TABLE_ELEMENTS)
-        .max_unused_warm_slots(limits::AT_ONCE)
-        .linear_memory_keep_resident(limits::KEPT_BYTES)
-        .table_keep_resident(limits::KEPT_BYTES)
-        .pagemap_scan(Enabled::Yes);
-    pool
-}
-
-/// The compiler's settings: the same input gives the same output on every machine, to the last bit of every number.
-fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .strategy(Strategy::Cranelift)
-        .consume_fuel(true)
-        .cranelift_nan_canonicalization(true)
-        .wasm_relaxed_simd(false)
-        .relaxed_simd_deterministic(true)
-        .wasm_memory64(false)
-        .concurrency_support(false);
-    config
 }
