@@ -6,7 +6,7 @@
 
 use std::io;
 use std::ops::RangeInclusive;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 
 use crate::plugins::Components;
@@ -76,15 +76,17 @@ pub fn share(args: &[&str]) -> io::Result<Vec<Vec<u8>>> {
         Command::new(&program).args(args).arg(share).stdout(Stdio::piped()).spawn()
     };
     let begun = (1..=of).map(start).collect::<io::Result<Vec<_>>>()?;
-    let ended = begun.into_iter().map(|child| {
-        let output = child.wait_with_output()?;
+    // All are waited for, whatever becomes of one.
+    let ended: Vec<_> = begun.into_iter().map(Child::wait_with_output).collect();
+    let printed = ended.into_iter().map(|output| {
+        let output = output?;
         if output.status.success() {
             Ok(output.stdout)
         } else {
             Err(io::Error::other(format!("a part of the work ended with {}", output.status)))
         }
     });
-    ended.collect()
+    printed.collect()
 }
 
 #[cfg(test)]
