@@ -5,6 +5,7 @@
 #   make bench   the table of benchmarks; ONLY=name measures one of them
 #   make bench-load  the same for many readers and subscribers
 #   make test-upgrade  the previous build and this one take over from each other; needs the history
+#   make test-openstack  against a real OpenStack, which it installs and starts (tests/openstack)
 #   make fuzz    inputs that nobody would write, for ten minutes each: [TARGET=name] [SECONDS_EACH=600]
 #   make dist    the release archive, in target/dist
 #   make lint    format, clippy, documentation, tidy rules
@@ -12,7 +13,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test test-upgrade seeds fuzz bench bench-load lint build deps browser strace dist
+.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-load lint build deps browser strace dist
 
 build: deps
 	$(CARGO) build --locked
@@ -28,6 +29,9 @@ test: deps browser strace
 
 test-upgrade: deps
 	tests/upgrade.sh
+
+test-openstack: deps
+	CARGO="$(CARGO)" tests/openstack/run.sh
 
 seeds: deps
 	$(CARGO) run --locked --example coverage -- docs/COVERAGE.md $(SEEDS)
@@ -45,7 +49,7 @@ fuzz: deps
 lint: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features fenix-tests/openstack -- -D warnings
 	$(CARGO) clippy --locked --manifest-path plugins/Cargo.toml --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 

@@ -337,6 +337,8 @@ async fn cold_move_claims_both_ends<C: Cloud>(bench: &Bench<'_, C>) -> Result<()
     bench.accepted(CloudCall::Migrate { instance: id.clone(), to: to.clone() }).await?;
     let seen = bench.there(id).await?;
     ensure(!seen.is_settled(), || format!("right after Accepted it looks untouched: {seen:?}"))?;
+    // A scheduler may stand between: until it has looked, nothing is claimed at the destination.
+    bench.until(id, |seen| seen.other_end.is_some()).await?;
     for host in [from, &to] {
         ensure(bench.holds(host, id).await?, || format!("on its way, it claims nothing on {host}"))?;
     }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use fenix_core::policy::Terms;
 use serde::Deserialize;
 
-use crate::auth::Rate;
+use crate::auth::{KeystoneSettings, Rate};
+use crate::bus::BusSettings;
+use crate::infrastructure::{Driver, Infrastructure, OpenStackSettings};
 use crate::log::{Format, LogSettings};
 use crate::receivers::Receivers;
 use crate::tls::{self, Trust};
@@ -71,6 +73,9 @@ pub struct Settings {
     /// Directory of the journal, made if it is not there [default: fenix-data]
     #[arg(long, value_name = "DIR", env = "FENIX_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The infrastructure: sim, the simulated cloud, or openstack [default: sim]
+    #[arg(long, value_name = "DRIVER", env = "FENIX_DRIVER")]
+    pub driver: Option<Driver>,
     /// Address of the simulated cloud [default: 127.0.0.1:12390]
     #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD", value_parser = address)]
     pub cloud: Option<SocketAddr>,
@@ -102,6 +107,15 @@ pub struct Settings {
     /// a proxy that speaks TLS
     #[arg(long)]
     pub plain_http: bool,
+    /// OpenStack.
+    #[command(flatten)]
+    pub openstack: OpenStackSettings,
+    /// Whom Keystone lets in. Only in the file.
+    #[arg(skip)]
+    pub keystone: KeystoneSettings,
+    /// The message bus. Only in the file, since its addresses hold passwords.
+    #[arg(skip)]
+    pub bus: BusSettings,
     /// The log.
     #[command(flatten)]
     pub log: LogSettings,
@@ -133,8 +147,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Directory of the journal.
     pub data_dir: PathBuf,
-    /// Address of the simulated cloud.
-    pub cloud: SocketAddr,
+    /// The infrastructure that it maintains.
+    pub infrastructure: Infrastructure,
     /// Folder with further plug-ins.
     pub plugin_dir: Option<PathBuf>,
     /// Where messages may be sent.
@@ -147,6 +161,10 @@ pub struct Config {
     pub rate: Rate,
     /// What the server shows in TLS; `None` = it speaks plain HTTP.
     pub tls: Option<tls::Files>,
+    /// Whom Keystone lets in.
+    pub keystone: KeystoneSettings,
+    /// The message bus.
+    pub bus: BusSettings,
     /// Form of the log.
     pub log: Format,
     /// Where traces go; `None` = nowhere.
@@ -211,6 +229,9 @@ pub enum ConfigError {
     /// One of the two files of TLS is missing.
     #[error("`tls_certificate` and `tls_key` go together: name both, or none")]
     HalfTls,
+    /// Whoever it names could not be asked for.
+    #[error("`[keystone]` goes with `driver = \"openstack\"`: Keystone is that of the cloud")]
+    NoKeystone,
     /// A default would skip asking.
     #[error(
         "a policy is `force`, which is never a default: name it in the sessions that need it, one by one"
@@ -266,7 +287,9 @@ impl Settings {
             listen: self.listen.or(other.listen),
             public_url: self.public_url.or(other.public_url),
             data_dir: self.data_dir.or(other.data_dir),
+            driver: self.driver.or(other.driver),
             cloud: self.cloud.or(other.cloud),
+            openstack: self.openstack.or(other.openstack),
             plugin_dir: self.plugin_dir.or(other.plugin_dir),
             deliver_to,
             deliver_ca: self.deliver_ca.or(other.deliver_ca),
@@ -275,6 +298,8 @@ impl Settings {
             tls_certificate: self.tls_certificate.or(other.tls_certificate),
             tls_key: self.tls_key.or(other.tls_key),
             plain_http: self.plain_http || other.plain_http,
+            keystone: if self.keystone.is_off() { other.keystone } else { self.keystone },
+            bus: if self.bus == BusSettings::default() { other.bus } else { self.bus },
             log: self.log.or(other.log),
             traces: self.traces.or(other.traces),
             store: if self.store == StoreText::default() { other.store } else { self.store },
@@ -296,8 +321,12 @@ impl Settings {
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(ConfigError::HalfTls),
         };
+        let is_guarded = self.tokens.is_some() || !self.keystone.is_off();
+        if !self.keystone.is_off() && self.driver.unwrap_or_default() != Driver::OpenStack {
+            return Err(ConfigError::NoKeystone);
+        }
         if !listen.ip().is_loopback() {
-            if self.tokens.is_none() {
+            if !is_guarded {
                 return Err(ConfigError::OpenToAll(listen));
             }
             if tls.is_none() && !self.plain_http {
@@ -307,7 +336,6 @@ impl Settings {
         if listen.ip().is_unspecified() && self.public_url.is_none() {
             return Err(ConfigError::NoPublicUrl(listen));
         }
-        let has_tokens = self.tokens.is_some();
         Ok(Config {
             listen,
             tokens: self.tokens,
@@ -317,10 +345,16 @@ impl Settings {
             retention_days: self.store.retention_days.unwrap_or(DEFAULT_RETENTION_DAYS),
             public_url: self.public_url,
             data_dir: self.data_dir.unwrap_or(DEFAULT_DATA_DIR.into()),
-            cloud: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
+            infrastructure: Infrastructure {
+                driver: self.driver.unwrap_or_default(),
+                sim: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
+                openstack: self.openstack,
+            },
             plugin_dir: self.plugin_dir,
-            receivers: Receivers::new(self.deliver_to).map_err(ConfigError::NoReceiver)?.strict(has_tokens),
+            receivers: Receivers::new(self.deliver_to).map_err(ConfigError::NoReceiver)?.strict(is_guarded),
             deliver_trust: self.deliver_ca.map_or(Trust::System, Trust::File),
+            keystone: self.keystone,
+            bus: self.bus,
             log: self.log.format.unwrap_or_default(),
             traces: self.traces.endpoint,
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
@@ -393,6 +427,7 @@ mod tests {
         check("listen = \"0.0.0.0:1\"\ntokens = \"t\"\nplain_http = true", "`public_url` is missing");
         check("tls_key = \"k\"", "name both, or none");
         check("calls_per_second = 0", "nonzero");
+        check("[keystone]\nreaders = [\"auditor\"]", "goes with `driver");
         check("deliver_to = [\"http://manager.example\"]", "holds \"http://manager.example\"");
         check("[terms]\nrounds = 0", "terms.rounds is 0");
         check("[terms.policies]\nnack = \"force\"", "never a default");

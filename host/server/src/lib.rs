@@ -1,9 +1,13 @@
 //! The `fenix` binary as a library: configuration, the shell round the engine, the HTTP API and the command line.
 //!
 //! Everything here is an edge. The engine decides; this crate reads clocks and sockets for it, carries its orders
-//! out, and gives data the forms that it has outside. Nothing else in the workspace knows HTTP or its JSON.
+//! out, and gives data the forms that it has outside. Nothing else in the workspace serves HTTP or knows its JSON; a
+//! driver speaks what its infrastructure speaks.
 
+pub mod alarms;
+pub mod bus;
 pub mod config;
+pub mod infrastructure;
 pub mod plugins;
 pub mod receivers;
 pub mod wire;

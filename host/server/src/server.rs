@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fenix_cloud::Cloud;
-use fenix_cloud::sim::{Patience, SimClient};
 use fenix_engine::ports::{Clock, Journal};
 use fenix_engine::{Engine, RecoveryError, Settings};
 use fenix_store::OpenError;
@@ -13,9 +12,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::alarms::Alarms;
 use crate::api::{Api, History, router};
-use crate::auth::{Door, TokensError};
+use crate::auth::{Door, Keystone, TokensError};
+use crate::bus::{Bus, BusError};
 use crate::config::Config;
+use crate::infrastructure::InfrastructureError;
 use crate::listen::{self, ListenError};
 use crate::log;
 use crate::metrics::{Metrics, journal, ports};
@@ -57,6 +59,12 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The infrastructure cannot be reached.
+    #[error(transparent)]
+    Infrastructure(#[from] InfrastructureError),
+    /// The message bus cannot be used.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// Traces cannot be sent.
     #[error(transparent)]
     Traces(#[from] TraceError),
@@ -88,22 +96,19 @@ impl Server {
     /// # Errors
     /// See [`StartError`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Server, StartError> {
-        let door = Arc::new(match config.tokens {
-            Some(file) => Door::guarded(file, config.rate)?,
-            None => Door::open(),
-        });
-        let (tls, shown) = match config.tls {
-            Some(files) => {
-                let (sender, shown) = watch::channel(tls::server(&files)?);
-                (Some((files, sender)), Some(shown))
-            }
-            None => (None, None),
-        };
+        let infrastructure = config.infrastructure.connect()?;
+        let with_keystone = infrastructure.openstack.clone().filter(|_| !config.keystone.is_off());
+        let keystone = with_keystone.map(|openstack| Keystone::new(openstack, config.keystone));
+        let door = Arc::new(Door::new(config.tokens, keystone, config.rate)?);
+        let (tls, shown) = config.tls.map(certificate).transpose()?.unzip();
         let listener = listen::bind_anywhere(config.listen).await?;
         let address = listener.local_addr()?;
         let scheme = scheme(tls.is_some());
         let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
-        let courier = Courier::new(base.clone(), config.receivers.clone(), believed(&config.deliver_trust)?)?;
+        let bus = Bus::new(&config.bus)?;
+        let has_bus = bus.is_some();
+        let believed = believed(&config.deliver_trust)?;
+        let courier = Courier::new(base.clone(), config.receivers.clone(), believed)?.with_bus(bus);
         let (store, opened) = Store::open(&config.data_dir)?;
         let damaged = damage(&opened);
         let now = WallClock::default().now();
@@ -114,8 +119,7 @@ impl Server {
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;
         let plugins = sandbox.plugins;
         let metrics = Metrics::new();
-        let cloud = SimClient::new(config.cloud, Patience::default());
-        let cloud: Arc<dyn Cloud> = Arc::new(ports::Counted::new(cloud, &plugins, &metrics));
+        let cloud: Arc<dyn Cloud> = Arc::new(ports::Counted::new(infrastructure.cloud, &plugins, &metrics));
         let runtime = Handle::current();
         let actions = Actions::new(&plugins, cloud.clone(), runtime.clone());
         let actions = Arc::new(ports::Counted::new(actions, &plugins, &metrics));
@@ -136,6 +140,8 @@ impl Server {
         let (writer, desk) = Writer::start(parts, hands, runtime)?;
         log::follow(&desk);
         let (stop, stopped) = watch::channel(false);
+        let with_alarms = infrastructure.openstack.filter(|_| has_bus);
+        let alarms = with_alarms.map(|openstack| Alarms::begin(openstack, &desk, &stopped));
         let [readers, attaching, backups] = Api::places();
         let api = Api {
             metrics,
@@ -147,6 +153,8 @@ impl Server {
             defaults: config.terms,
             door: door.clone(),
             receivers: config.receivers,
+            has_bus,
+            alarms,
             history,
             stop: stopped.clone(),
             clock,
@@ -190,6 +198,14 @@ impl Server {
         self.writer.stop().await;
         self.traces.end().await;
     }
+}
+
+/// The certificate that the server shows, and where it is changed.
+type Certificate = ((tls::Files, watch::Sender<Arc<ServerConfig>>), watch::Receiver<Arc<ServerConfig>>);
+
+fn certificate(files: tls::Files) -> Result<Certificate, TlsError> {
+    let (sender, shown) = watch::channel(tls::server(&files)?);
+    Ok(((files, sender), shown))
 }
 
 /// Whom messages with https believe. A machine that knows no authorities, as a container may, serves all other receivers.

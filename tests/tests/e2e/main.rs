@@ -32,6 +32,8 @@ mod kills;
 mod load;
 mod logs;
 mod managers;
+#[cfg(feature = "openstack")]
+mod openstack;
 mod ordered;
 mod page;
 mod power;

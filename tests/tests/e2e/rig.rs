@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fenix_cloud::sim::Spec;
 use fenix_cloud::sim::spec::{Span, Times};
@@ -238,6 +238,12 @@ pub(crate) fn wait_ready(url: &str) {
 /// Waits for news of a session until they are as wanted, and returns the last ones.
 #[track_caller]
 pub(crate) fn wait_for(session: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    wait_within(PATIENCE, session, wanted)
+}
+
+/// The same with another patience.
+#[track_caller]
+pub(crate) fn wait_within(patience: Duration, session: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     let mut from = 0;
     loop {
@@ -246,7 +252,7 @@ pub(crate) fn wait_for(session: &str, wanted: impl Fn(&Value) -> bool) -> Value 
             return news;
         }
         from = news["next"].as_u64().unwrap();
-        assert!(begun.elapsed() < PATIENCE, "{}", get(&format!("{session}/detail")).body);
+        assert!(begun.elapsed() < patience, "{}", get(&format!("{session}/detail")).body);
     }
 }
 

@@ -57,8 +57,8 @@ pub(crate) struct Memory {
     seen_moving: bool,
     /// Since when the instance is seen at rest on its source.
     rests_since: Option<Time>,
-    /// True once a live move was asked to be given up.
-    aborted: bool,
+    /// When a live move was last asked to be given up.
+    aborted_at: Option<Time>,
     /// Since when it could not be looked at.
     blind_since: Option<Time>,
     /// How long it stood still because its session was held, and by how much the clock was set forward: its deadline

@@ -119,8 +119,10 @@ fn at_source(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance) -> N
 }
 
 fn under_way(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance, how: MoveHow) -> Next {
-    if ground.overdue() && how == MoveHow::LiveMigrate && !memory.aborted {
-        memory.aborted = true;
+    // Again, until it shows: the order may have been lost, and given twice it does no harm.
+    let waits = memory.aborted_at.is_some_and(|at| ground.now < at + ground.settings.doubt);
+    if ground.overdue() && how == MoveHow::LiveMigrate && !waits && !ground.is_past_all() {
+        memory.aborted_at = Some(ground.now);
         return Next::Act(CloudCall::AbortLive { instance: instance.id.clone() });
     }
     wait_or_unknown(ground, "the move takes longer than it may")

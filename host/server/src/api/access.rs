@@ -77,7 +77,7 @@ pub(super) async fn admit(
     let from = request.extensions().get::<Peer>().map(|peer| peer.0);
     let method = request.method().clone();
     let shown: String = request.uri().path().chars().take(MAX_SHOWN).collect();
-    let caller = match api.door.who(request.headers(), from, api.clock.now()) {
+    let caller = match api.door.who(request.headers(), from, api.clock.now()).await {
         Ok(caller) => caller,
         Err(refusal) => {
             // Who goes on trying is slowed down, so these lines are few; a call without a token is no attempt.
@@ -137,6 +137,11 @@ impl From<Refusal> for ApiError {
                 .hint("send it as `Authorization: Bearer TOKEN` or as `X-Auth-Token: TOKEN`"),
             Refusal::UnknownToken => unknown("this token is not known, or its time is over")
                 .hint("`fenix token new` makes one; the server reads its tokens again on SIGHUP"),
+            Refusal::CannotTell(why) => {
+                tracing::warn!(why, "a caller's token cannot be looked at");
+                let message = "Keystone cannot be asked whose this token is";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).hint("try again in a moment")
+            }
             Refusal::TooFast(wait) => {
                 let wait = wait.as_secs() + 1;
                 let message = format!("too many calls; try again in {wait} s");

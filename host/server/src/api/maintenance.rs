@@ -43,6 +43,9 @@ pub(super) async fn start(State(api): State<Arc<Api>>, By(by): By, body: Body) -
 /// Starts a session.
 pub(super) async fn begin(api: &Api, by: Caller, body: &Map<String, Value>) -> Reply {
     let wanted = wire::session::read(body, &api.catalogue(), &api.defaults)?;
+    if let Some(alarms) = &api.alarms {
+        alarms.look().await;
+    }
     let id = SessionId::from(uuid::Uuid::new_v4().to_string());
     let command = Command::Open { id: id.clone(), plan: Box::new(wanted.plan), hosts: wanted.hosts };
     api.desk.command(Some(by), command).await?;

@@ -12,6 +12,7 @@ use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
 use tokio::sync::{Semaphore, watch as watch_channel};
 
+use crate::alarms::Alarms;
 use crate::auth::Door;
 use crate::metrics::Metrics;
 use crate::plugins::Catalogue;
@@ -52,6 +53,10 @@ use table::CALLS;
 pub struct Api {
     /// Where commands go and states come from.
     pub desk: Desk,
+    /// True if messages can go onto a bus.
+    pub has_bus: bool,
+    /// Finds projects by their alarms, where there are some.
+    pub alarms: Option<Arc<Alarms>>,
     /// The address under which managers reach this Fenix.
     pub base: Base,
     /// The plug-ins that were there when the server started.

@@ -17,6 +17,8 @@ use super::Api;
 use super::access::By;
 use super::body::{Ids, object};
 use super::error::ApiError;
+use crate::alarms::OWN;
+use crate::bus::BUS;
 use crate::receivers::Receivers;
 use crate::wire::constraint::check_id;
 use crate::wire::payload::MAX_ID;
@@ -58,6 +60,12 @@ async fn subscribe(api: &Api, by: By, id: &str, body: Body) -> Reply {
     let body = object(body).await?;
     let all = if matches!(by.0.role, Role::Project(_)) { "maintenance.scheduled" } else { "maintenance.*" };
     let subscription = read(&api.receivers, id, &body, all).map_err(ApiError::invalid)?;
+    if subscription.url == BUS && !api.has_bus {
+        return Err(ApiError::invalid(
+            "there is no message bus: the configuration names none of its brokers",
+        )
+        .hint("name them as `bus.brokers`, or give the URL of a receiver"));
+    }
     let state = api.desk.state();
     check_scope(&by, &state, &subscription)?;
     if state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains_key(&subscription.id) {
@@ -113,8 +121,13 @@ fn read(
     if event_type.matches('*').count() > 2 {
         return Err("`event_type` may have two stars at most".into());
     }
+    if id.starts_with(OWN) {
+        return Err(format!("ids that begin with {OWN} are those of event alarms; take another one"));
+    }
     let url = text("url")?;
-    receivers.check(url)?;
+    if url != BUS {
+        receivers.check(url)?;
+    }
     Ok(Subscription {
         id: SubscriptionId::from(id),
         project: ProjectId::from(project),
@@ -243,6 +256,7 @@ mod tests {
             let error = check(with(key, value)).expect_err(expected);
             assert!(error.contains(expected), "{error}");
         };
+        refused("url", json!("bus"), "no URL");
         refused("url", json!("http://169.254.169.254/latest"), "deliver_to");
         refused("url", json!("http://127.0.0.1.example/"), "deliver_to");
         refused("url", json!("file:///etc/passwd"), "must begin with http://");

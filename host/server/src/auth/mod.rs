@@ -13,9 +13,11 @@ use fenix_core::caller::{Caller, Role};
 use fenix_core::time::Time;
 use tokio::sync::watch;
 
+mod keystone;
 mod pace;
 mod tokens;
 
+pub use keystone::{Keystone, KeystoneSettings};
 use pace::Pace;
 pub use pace::Rate;
 pub use tokens::{MAX_LIFE_DAYS, Tokens, TokensError, mint};
@@ -35,6 +37,8 @@ pub enum Refusal {
     UnknownToken,
     /// Too many calls; the next one is taken after that time.
     TooFast(Duration),
+    /// Keystone cannot be asked whose the token is, for this reason.
+    CannotTell(String),
 }
 
 /// The door.
@@ -44,8 +48,9 @@ pub struct Door {
 }
 
 struct Guard {
-    file: PathBuf,
-    tokens: RwLock<Arc<Tokens>>,
+    /// The file of tokens, and what it held when it was last read; `None` if only Keystone's count.
+    own: Option<(PathBuf, RwLock<Arc<Tokens>>)>,
+    keystone: Option<Keystone>,
     /// How fast a token's holder may call.
     calls: Pace<String>,
     /// How fast an address may try tokens that nobody has.
@@ -58,14 +63,22 @@ impl Door {
         Door { guard: None, changes: watch::Sender::new(()) }
     }
 
-    /// A door for the holders of the tokens in that file, who may call at that rate.
+    /// A door for the holders of the tokens in that file and of Keystone's, who may call at that rate; open without
+    /// either.
     ///
     /// # Errors
     /// The file cannot be used.
-    pub fn guarded(file: PathBuf, rate: Rate) -> Result<Door, TokensError> {
-        let tokens = RwLock::new(Arc::new(Tokens::read(&file)?));
+    pub fn new(file: Option<PathBuf>, keystone: Option<Keystone>, rate: Rate) -> Result<Door, TokensError> {
+        if file.is_none() && keystone.is_none() {
+            return Ok(Door::open());
+        }
+        let read = |file: PathBuf| {
+            let tokens = Tokens::read(&file)?;
+            Ok((file, RwLock::new(Arc::new(tokens))))
+        };
+        let own = file.map(read).transpose()?;
         let (calls, failures) = (Pace::new(rate), Pace::new(Rate::FAILURES));
-        Ok(Door { guard: Some(Guard { file, tokens, calls, failures }), changes: watch::Sender::new(()) })
+        Ok(Door { guard: Some(Guard { own, keystone, calls, failures }), changes: watch::Sender::new(()) })
     }
 
     /// True if nobody needs a token.
@@ -78,10 +91,12 @@ impl Door {
     /// # Errors
     /// The file cannot be used.
     pub fn reload(&self) -> Result<usize, TokensError> {
-        let Some(guard) = &self.guard else { return Ok(0) };
-        let tokens = Tokens::read(&guard.file)?;
+        let Some((file, kept)) = self.guard.as_ref().and_then(|guard| guard.own.as_ref()) else {
+            return Ok(0);
+        };
+        let tokens = Tokens::read(file)?;
         let count = tokens.len();
-        *guard.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        *kept.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
         self.changes.send_replace(());
         Ok(count)
     }
@@ -95,21 +110,36 @@ impl Door {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub fn who(&self, headers: &HeaderMap, from: Option<IpAddr>, now: Time) -> Result<Caller, Refusal> {
+    pub async fn who(&self, headers: &HeaderMap, from: Option<IpAddr>, now: Time) -> Result<Caller, Refusal> {
         let shown = from.map(|ip| ip.to_string());
         let Some(guard) = &self.guard else {
             return Ok(Caller { name: OPEN.to_owned(), role: Role::Administrator, from: shown });
         };
         let token = token(headers).ok_or(Refusal::NoToken)?;
-        let tokens = guard.tokens.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(holder) = tokens.holder(token, now) else {
+        let Some((name, role)) = guard.holder(token, now).await? else {
             if let Some(from) = from {
                 guard.failures.take(&from).map_err(Refusal::TooFast)?;
             }
             return Err(Refusal::UnknownToken);
         };
-        guard.calls.take(&holder.name).map_err(Refusal::TooFast)?;
-        Ok(Caller { name: holder.name.clone(), role: holder.role.clone(), from: shown })
+        guard.calls.take(&name).map_err(Refusal::TooFast)?;
+        Ok(Caller { name, role, from: shown })
+    }
+}
+
+impl Guard {
+    /// The name and role of a token's holder.
+    async fn holder(&self, token: &[u8], now: Time) -> Result<Option<(String, Role)>, Refusal> {
+        if let Some((_, tokens)) = &self.own {
+            let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(holder) = tokens.holder(token, now) {
+                return Ok(Some((holder.name.clone(), holder.role.clone())));
+            }
+        }
+        match &self.keystone {
+            Some(keystone) => keystone.who(token, now).await.map_err(Refusal::CannotTell),
+            None => Ok(None),
+        }
     }
 }
 

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::exit::{Failure, Kind};
 use super::{Output, print};
 use crate::auth::Tokens;
+use crate::bus::Bus;
 use crate::config::meaning::{Setting, as_file};
 use crate::config::written::{Lines, Problem, written};
 use crate::config::{Config, Settings, read_file, read_text};
+use crate::infrastructure::Driver;
 use crate::listen;
 use crate::sandbox;
 use crate::shell::writer::whole;
@@ -141,6 +143,14 @@ async fn look(config: &Config, lines: &Lines) -> (Vec<String>, Vec<Problem>) {
     }
     if let Some(Err(error)) = config.tls.as_ref().map(tls::server) {
         wrong("tls_certificate", whole(&error));
+    }
+    if config.infrastructure.driver == Driver::OpenStack
+        && let Err(error) = config.infrastructure.connect()
+    {
+        wrong("openstack.cloud", whole(&error));
+    }
+    if let Err(error) = Bus::new(&config.bus) {
+        wrong("bus.brokers", whole(&error));
     }
     match fenix_store::standing(&config.data_dir) {
         Ok(standing) => notes.push(told(&config.data_dir, standing)),

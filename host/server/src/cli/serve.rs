@@ -43,6 +43,8 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
         | StartError::Base(_)
         | StartError::Tokens(_)
         | StartError::Tls(_)
+        | StartError::Infrastructure(_)
+        | StartError::Bus(_)
         | StartError::Traces(_) => Failure { kind: Kind::Usage, ..Failure::of(&error) },
         StartError::Open(_)
         | StartError::Recovery(_)

@@ -9,6 +9,9 @@ use fenix_core::time::Millis;
 use serde_json::{Value, json};
 
 use super::Config;
+use crate::auth::KeystoneSettings;
+use crate::bus::{BusSettings, DEFAULT_EXCHANGE, shown};
+use crate::infrastructure::{Infrastructure, OpenStackSettings};
 use crate::tls::Trust;
 
 /// One setting: its key, with those of the tables around it, and its value; `null` = none.
@@ -21,7 +24,7 @@ impl Config {
             listen,
             public_url,
             data_dir,
-            cloud,
+            infrastructure: Infrastructure { driver, sim, openstack },
             plugin_dir,
             receivers,
             deliver_trust,
@@ -29,11 +32,14 @@ impl Config {
             rate,
             tls,
             plain_http,
+            keystone: KeystoneSettings { administrators, readers, projects },
+            bus: BusSettings { brokers, exchange, durable, ca },
             log,
             traces,
             retention_days,
             terms,
         } = self;
+        let OpenStackSettings { cloud, clouds_file, zone_key } = openstack;
         let file = |path: Option<&PathBuf>| json!(path.map(|path| path.display().to_string()));
         let deliver_ca = match deliver_trust {
             Trust::File(path) => Some(path),
@@ -43,7 +49,8 @@ impl Config {
             ("listen", json!(listen.to_string())),
             ("public_url", json!(public_url.clone().unwrap_or_else(|| self.own_url()))),
             ("data_dir", json!(data_dir.display().to_string())),
-            ("cloud", json!(cloud.to_string())),
+            ("driver", word_of(driver)),
+            ("cloud", json!(sim.to_string())),
             ("plugin_dir", file(plugin_dir.as_ref())),
             ("deliver_to", json!(receivers.entries())),
             ("deliver_ca", file(deliver_ca)),
@@ -52,7 +59,17 @@ impl Config {
             ("tls_certificate", file(tls.as_ref().map(|files| &files.certificate))),
             ("tls_key", file(tls.as_ref().map(|files| &files.key))),
             ("plain_http", json!(plain_http)),
-            ("log.format", json!(log.to_possible_value().map(|word| word.get_name().to_owned()))),
+            ("openstack.cloud", json!(cloud)),
+            ("openstack.clouds_file", file(clouds_file.as_ref())),
+            ("openstack.zone_key", json!(zone_key)),
+            ("keystone.administrators", json!(administrators)),
+            ("keystone.readers", json!(readers)),
+            ("keystone.projects", json!(projects)),
+            ("bus.brokers", json!(brokers.iter().map(|broker| shown(broker)).collect::<Vec<_>>())),
+            ("bus.exchange", json!(exchange.as_deref().unwrap_or(DEFAULT_EXCHANGE))),
+            ("bus.durable", json!(durable)),
+            ("bus.ca", file(ca.as_ref())),
+            ("log.format", word_of(log)),
             ("traces.endpoint", json!(traces)),
             ("store.retention_days", json!(retention_days)),
         ];
@@ -65,6 +82,11 @@ impl Config {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.listen)
     }
+}
+
+/// A word of a list, as it is written.
+fn word_of(value: &impl ValueEnum) -> Value {
+    json!(value.to_possible_value().map(|word| word.get_name().to_owned()))
 }
 
 fn of_terms(terms: &Terms) -> Vec<Setting> {

@@ -12,10 +12,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderName};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 
+use crate::bus::{BUS, Bus};
 use crate::receivers::Receivers;
 use crate::shell::names::{Checked, Lookup, system};
 use crate::wire::payload::{Base, message_uuid};
-use crate::wire::{aodh, cloudevents};
+use crate::wire::{aodh, cloudevents, oslo};
 
 /// Time to connect: longer means that nobody is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ pub struct Courier {
     client: Client,
     base: Base,
     receivers: Receivers,
+    bus: Option<Bus>,
 }
 
 impl Courier {
@@ -65,7 +67,13 @@ impl Courier {
             .timeout(ANSWER_WITHIN)
             .pool_max_idle_per_host(MAX_IDLE)
             .build()?;
-        Ok(Courier { client, base, receivers })
+        Ok(Courier { client, base, receivers, bus: None })
+    }
+
+    /// The same with a bus for the messages that go there.
+    #[must_use]
+    pub fn with_bus(self, bus: Option<Bus>) -> Courier {
+        Courier { bus, ..self }
     }
 
     /// One attempt.
@@ -75,6 +83,9 @@ impl Courier {
     /// be called any more. `Unreachable` for the rest.
     pub(crate) async fn deliver(&self, envelope: &Envelope) -> Result<(), DeliveryError> {
         let url = &envelope.subscription.url;
+        if url == BUS {
+            return self.publish(envelope).await;
+        }
         self.receivers.check(url).map_err(DeliveryError::Rejected)?;
         let id = message_uuid(&envelope.session, envelope.message.id);
         let request = self.client.post(url).header(REQUEST_ID, format!("req-{id}"));
@@ -90,6 +101,16 @@ impl Courier {
         } else {
             Err(DeliveryError::Unreachable(text))
         }
+    }
+}
+
+impl Courier {
+    async fn publish(&self, envelope: &Envelope) -> Result<(), DeliveryError> {
+        // It may come back with the configuration.
+        let none = || DeliveryError::Unreachable("no message bus is configured: `bus.brokers`".to_owned());
+        let bus = self.bus.as_ref().ok_or_else(none)?;
+        let notification = oslo::notification(&self.base, envelope);
+        bus.publish(&notification).await.map_err(DeliveryError::Unreachable)
     }
 }
 

@@ -51,6 +51,11 @@ pub fn iso(time: Time) -> String {
     utc(time).strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
+/// `YYYY-MM-DD HH:MM:SS.ffffff`: how oslo.messaging dates a notification.
+pub fn micros(time: Time) -> String {
+    utc(time).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
+}
+
 /// `HH:MM:SS`: for people who know which day it is.
 pub fn clock(time: Time) -> String {
     utc(time).strftime("%H:%M:%S").to_string()

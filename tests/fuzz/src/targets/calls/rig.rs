@@ -189,6 +189,8 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let (writer, desk) = Writer::start(parts, hands, runtime).expect("a thread");
     let [readers, attaching, backups] = Api::places();
     let api = Api {
+        has_bus: false,
+        alarms: None,
         feed: Feed::follow(&desk),
         desk,
         base,

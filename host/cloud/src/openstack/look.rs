@@ -1,0 +1,363 @@
+//! Reads: what is asked of Nova and Placement for each of the engine's three looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use fenix_core::id::{HostId, InstanceId};
+use fenix_core::inventory::{Host, Instance, Resources};
+use fenix_engine::ports::CloudReply;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::client::{Client, Fault, Service::Compute, Service::Placement};
+use super::masakari::{self, Masakari};
+use super::picture::{self, Ends, Groups};
+use super::wire::{
+    Aggregate, Aggregates, Allocations, Hypervisors, Inventories, Migration, Migrations, OneServer,
+    ProviderAllocations, Providers, Server, ServerGroups, Servers, Services,
+};
+
+/// Rows of one page; Nova gives no more by default.
+const PAGE: usize = 1000;
+
+/// Most pages of one list: more servers than any one cell-less control plane bears.
+const MAX_PAGES: usize = 300;
+
+/// Requests at a time for one look: a control plane answers some dozens in parallel.
+const AT_A_TIME: usize = 16;
+
+/// What changes seldom, kept from the last look at everything.
+#[derive(Debug, Default)]
+struct Layout {
+    /// The host of each node's resource provider.
+    host_of: BTreeMap<String, String>,
+    aggregates: Vec<Aggregate>,
+    groups: Groups,
+    /// Servers that were there when the groups were read: of others nobody knows whether they are in one.
+    known: BTreeSet<String>,
+}
+
+impl Layout {
+    fn providers_of<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a str> {
+        self.host_of.iter().filter(move |(_, of)| *of == host).map(|(provider, _)| provider.as_str())
+    }
+
+    fn knows<'a>(&self, mut servers: impl Iterator<Item = &'a Server>) -> bool {
+        servers.all(|server| self.known.contains(&server.id))
+    }
+}
+
+/// Looks at the cloud through a client.
+pub(super) struct Looks {
+    client: Arc<Client>,
+    masakari: Masakari,
+    /// The key of aggregates that names failure domains.
+    zone_key: Option<String>,
+    layout: RwLock<Option<Arc<Layout>>>,
+    /// What each provider offers, as of one generation of it.
+    capacities: Mutex<BTreeMap<String, (u64, Resources)>>,
+}
+
+impl Looks {
+    pub(super) fn new(client: Arc<Client>, zone_key: Option<String>) -> Looks {
+        let masakari = Masakari::new(client.clone());
+        Looks { client, masakari, zone_key, layout: RwLock::default(), capacities: Mutex::default() }
+    }
+
+    /// Everything there is.
+    pub(super) async fn all(&self) -> Result<CloudReply, Fault> {
+        let (services, servers, under_way) =
+            tokio::try_join!(self.services(""), self.servers(""), self.under_way(""))?;
+        // After the servers: a server is in its group before it can be seen.
+        let layout = self.read_layout(servers.iter()).await?;
+        let hosts = self.hosts(&services, &layout).await?;
+        let instances = self.instances(servers, &under_way, &layout).await?;
+        Ok(CloudReply::All { hosts, instances, groups: layout.groups.backing() })
+    }
+
+    /// One host, and every instance that holds capacity on it.
+    pub(super) async fn host(&self, id: &HostId) -> Result<CloudReply, Fault> {
+        let filter = format!("host={}&", escaped(id.as_str()));
+        let layout = self.layout_with(id.as_str()).await?;
+        let (services, here, under_way, holders) = tokio::try_join!(
+            self.services(&filter),
+            self.servers(&filter),
+            self.under_way(&filter),
+            self.holders(id.as_str(), &layout),
+        )?;
+        let listed: BTreeSet<String> = here.iter().map(|server| server.id.clone()).collect();
+        // Those that come, and those that left something behind.
+        let others: BTreeSet<String> =
+            holders.iter().chain(&under_way).filter(|id| !listed.contains(*id)).cloned().collect();
+        let read = |id: String| async move { self.server(&id).await };
+        let others: Vec<Option<Server>> =
+            stream::iter(others).map(read).buffered(AT_A_TIME).try_collect().await?;
+        let mut servers = here;
+        servers.extend(others.into_iter().flatten());
+        let layout = self.layout_knowing(layout, &servers).await?;
+        let host = self.hosts(&services, &layout).await?.pop();
+        let elsewhere = servers.iter().map(|server| &server.id).filter(|id| !listed.contains(*id)).cloned();
+        let suspects: BTreeSet<String> = elsewhere.chain(under_way).collect();
+        let mut instances = self.instances(servers, &suspects, &layout).await?;
+        instances.retain(|instance| instance.ends().any(|end| end == id));
+        Ok(CloudReply::Host { host, instances })
+    }
+
+    /// One instance, wherever it is.
+    pub(super) async fn instance(&self, id: &InstanceId) -> Result<CloudReply, Fault> {
+        let Some(server) = self.server(id.as_str()).await? else { return Ok(CloudReply::Instance(None)) };
+        let layout = self.layout_with(server.host.as_deref().unwrap_or_default()).await?;
+        let layout = self.layout_knowing(layout, std::slice::from_ref(&server)).await?;
+        let ends = self.ends(&server, &layout).await?;
+        Ok(CloudReply::Instance(picture::instance(&server, &ends, &layout.groups)))
+    }
+
+    /// A server, if it is there.
+    pub(super) async fn server(&self, id: &str) -> Result<Option<Server>, Fault> {
+        let found: Option<OneServer> =
+            self.client.find(Compute, &format!("/servers/{}", escaped(id))).await?;
+        Ok(found.map(|one| one.server))
+    }
+
+    /// Nova's processes; `filter` is empty or ends in `&`.
+    pub(super) async fn services(&self, filter: &str) -> Result<Vec<super::wire::Service>, Fault> {
+        let Services { mut services } = self.client.get(Compute, &format!("/os-services?{filter}")).await?;
+        // Those of cells that cannot be reached are minimal; Fenix does nothing with hosts of which it knows nothing.
+        services.retain(|service| service.status != "UNKNOWN");
+        Ok(services)
+    }
+
+    /// The nodes of a host.
+    pub(super) async fn providers_of(&self, host: &str) -> Result<Vec<String>, Fault> {
+        let layout = self.layout_with(host).await?;
+        Ok(layout.providers_of(host).map(ToOwned::to_owned).collect())
+    }
+
+    /// What a consumer holds, by provider.
+    pub(super) async fn held_by(&self, consumer: &str) -> Result<Allocations, Fault> {
+        self.client.get(Placement, &format!("/allocations/{}", escaped(consumer))).await
+    }
+
+    async fn servers(&self, filter: &str) -> Result<Vec<Server>, Fault> {
+        let mut all: Vec<Server> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let marker = all.last().map(|last| format!("&marker={}", last.id)).unwrap_or_default();
+            let path = format!("/servers/detail?{filter}all_tenants=1&limit={PAGE}{marker}");
+            let page: Servers = self.client.get(Compute, &path).await?;
+            let has_more = page.has_more();
+            all.extend(page.servers);
+            if !has_more {
+                return Ok(all);
+            }
+        }
+        Err(Fault::Unclear(format!("there are more than {} servers", MAX_PAGES * PAGE)))
+    }
+
+    /// Servers whose last migration is under way, or waits to be confirmed.
+    ///
+    /// The newest of all migrations, and all that wait: those may have done so for long.
+    async fn under_way(&self, filter: &str) -> Result<BTreeSet<String>, Fault> {
+        let (newest, waiting) = (
+            format!("/os-migrations?{filter}limit={PAGE}"),
+            format!("/os-migrations?{filter}status=finished&limit={PAGE}"),
+        );
+        let (newest, waiting): (Migrations, Migrations) =
+            tokio::try_join!(self.client.get(Compute, &newest), self.client.get(Compute, &waiting))?;
+        let mut last: BTreeMap<String, Migration> = BTreeMap::new();
+        for migration in newest.migrations.into_iter().chain(waiting.migrations) {
+            let known = last.entry(migration.instance_uuid.clone()).or_insert_with(|| migration.clone());
+            if known.id < migration.id {
+                *known = migration;
+            }
+        }
+        Ok(last.into_iter().filter(|(_, migration)| !migration.is_over()).map(|(id, _)| id).collect())
+    }
+
+    /// Who holds something on a host, under a server's name.
+    async fn holders(&self, host: &str, layout: &Layout) -> Result<Vec<String>, Fault> {
+        let mut holders = Vec::new();
+        for provider in layout.providers_of(host) {
+            let path = format!("/resource_providers/{provider}/allocations");
+            let held: Option<ProviderAllocations> = self.client.find(Placement, &path).await?;
+            holders.extend(held.into_iter().flat_map(|held| held.allocations.into_keys()));
+        }
+        Ok(holders)
+    }
+
+    /// What is known of both ends of a server that may be on its way.
+    async fn ends(&self, server: &Server, layout: &Layout) -> Result<Ends, Fault> {
+        let path = format!("/os-migrations?instance_uuid={}&limit=1", server.id);
+        let (migrations, own): (Migrations, Allocations) =
+            tokio::try_join!(self.client.get(Compute, &path), self.held_by(&server.id))?;
+        let migration = migrations.migrations.into_iter().next();
+        let mut providers: BTreeSet<String> = own.allocations.into_keys().collect();
+        if let Some(migration) = &migration {
+            providers.extend(self.held_by(&migration.uuid).await?.allocations.into_keys());
+        }
+        let held = providers.iter().filter_map(|provider| layout.host_of.get(provider)).cloned().collect();
+        Ok(Ends { migration, held: Some(held) })
+    }
+
+    /// Servers as instances; `suspects` are looked at closely also if they seem to be at rest.
+    async fn instances(
+        &self,
+        servers: Vec<Server>,
+        suspects: &BTreeSet<String>,
+        layout: &Layout,
+    ) -> Result<Vec<Instance>, Fault> {
+        let picture = |server: Server| async move {
+            let is_quiet = picture::is_quiet(&server) && !suspects.contains(&server.id);
+            let ends = if is_quiet { Ends::default() } else { self.ends(&server, layout).await? };
+            Ok(picture::instance(&server, &ends, &layout.groups))
+        };
+        let seen: Vec<Option<Instance>> =
+            stream::iter(servers).map(picture).buffered(AT_A_TIME).try_collect().await?;
+        Ok(seen.into_iter().flatten().collect())
+    }
+
+    async fn hosts(&self, services: &[super::wire::Service], layout: &Layout) -> Result<Vec<Host>, Fault> {
+        let computes = services.iter().filter(|service| service.binary == picture::COMPUTE);
+        let of = |service: &super::wire::Service| {
+            let host = service.host.clone();
+            layout.providers_of(&service.host).map(|id| (host.clone(), id.to_owned())).collect::<Vec<_>>()
+        };
+        let wanted: Vec<(String, String)> = computes.flat_map(of).collect();
+        let generations = self.generations(&wanted).await?;
+        let capacity = |(host, provider): (String, String)| {
+            let generation = generations.get(&provider).copied();
+            async move { Ok((host, self.capacity(&provider, generation).await?)) }
+        };
+        let each: Vec<(String, Resources)> =
+            stream::iter(wanted).map(capacity).buffered(AT_A_TIME).try_collect().await?;
+        let mut capacities: BTreeMap<String, Resources> = BTreeMap::new();
+        for (host, resources) in each {
+            let sum = capacities.entry(host).or_default();
+            *sum = sum.plus(resources);
+        }
+        let half = self.half_fenced(services).await;
+        let services: Vec<super::wire::Service> = services
+            .iter()
+            .map(|service| picture::as_fenced(service, half.contains(&service.host)))
+            .collect();
+        Ok(picture::hosts(&services, &capacities, &layout.aggregates, self.zone_key.as_deref()))
+    }
+
+    /// Hosts that are to be hidden from Masakari and are not: their fence is not complete. If Masakari cannot be asked,
+    /// Nova's word counts.
+    async fn half_fenced(&self, services: &[super::wire::Service]) -> BTreeSet<String> {
+        let marked = services.iter().filter(|service| {
+            let reason = service.disabled_reason.as_deref().unwrap_or_default();
+            service.status != "enabled" && masakari::split(reason).1 == Some(masakari::SET)
+        });
+        let mut marked: BTreeSet<String> = marked.map(|service| service.host.clone()).collect();
+        if marked.is_empty() {
+            return marked;
+        }
+        let watched = self.masakari.hosts().await.unwrap_or_default();
+        marked.retain(|host| watched.get(host).is_some_and(|entry| !entry.on_maintenance));
+        marked
+    }
+
+    /// The generations of providers: of one alone if that is all that is wanted.
+    async fn generations(&self, wanted: &[(String, String)]) -> Result<BTreeMap<String, u64>, Fault> {
+        let path = match wanted {
+            [] => return Ok(BTreeMap::new()),
+            [(_, one)] => format!("/resource_providers?uuid={one}"),
+            _ => "/resource_providers".to_owned(),
+        };
+        let Providers { resource_providers } = self.client.get(Placement, &path).await?;
+        Ok(resource_providers.into_iter().map(|provider| (provider.uuid, provider.generation)).collect())
+    }
+
+    /// What a provider offers, asked for again only after it changed.
+    async fn capacity(&self, provider: &str, generation: Option<u64>) -> Result<Resources, Fault> {
+        // No provider, nothing offered: its nova-compute has not told Placement of it yet.
+        let Some(generation) = generation else { return Ok(Resources::default()) };
+        let kept = || self.capacities.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().get(provider).copied();
+        if let Some((_, resources)) = known.filter(|(of, _)| *of == generation) {
+            return Ok(resources);
+        }
+        let path = format!("/resource_providers/{provider}/inventories");
+        let Inventories { inventories } = self.client.get(Placement, &path).await?;
+        let resources = picture::capacity(&inventories);
+        kept().insert(provider.to_owned(), (generation, resources));
+        Ok(resources)
+    }
+
+    fn kept_layout(&self) -> Option<Arc<Layout>> {
+        self.layout.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The layout, read again if it does not have that host.
+    async fn layout_with(&self, host: &str) -> Result<Arc<Layout>, Fault> {
+        match self.kept_layout() {
+            Some(kept) if kept.providers_of(host).next().is_some() => Ok(kept),
+            _ => self.read_layout(std::iter::empty()).await,
+        }
+    }
+
+    /// The layout, read again if it is older than one of the servers.
+    async fn layout_knowing(&self, layout: Arc<Layout>, servers: &[Server]) -> Result<Arc<Layout>, Fault> {
+        if layout.knows(servers.iter()) { Ok(layout) } else { self.read_layout(servers.iter()).await }
+    }
+
+    /// Reads the layout again, as it is after those servers were seen.
+    async fn read_layout<'a>(&self, seen: impl Iterator<Item = &'a Server>) -> Result<Arc<Layout>, Fault> {
+        let mut known: BTreeSet<String> = seen.map(|server| server.id.clone()).collect();
+        let aggregates = async {
+            match &self.zone_key {
+                Some(_) => self.client.get::<Aggregates>(Compute, "/os-aggregates").await,
+                None => Ok(Aggregates { aggregates: Vec::new() }),
+            }
+        };
+        let (Hypervisors { hypervisors }, Aggregates { aggregates }, groups) =
+            tokio::try_join!(self.client.get(Compute, "/os-hypervisors/detail"), aggregates, self.groups())?;
+        if let Some(before) = self.kept_layout() {
+            known.extend(before.known.iter().cloned());
+        }
+        let host_of = hypervisors.into_iter().map(|node| (node.id, node.service.host)).collect();
+        let layout = Arc::new(Layout { host_of, aggregates, groups, known });
+        *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(layout.clone());
+        Ok(layout)
+    }
+
+    async fn groups(&self) -> Result<Groups, Fault> {
+        let mut all = Vec::new();
+        for page in 0..MAX_PAGES {
+            let offset = page * PAGE;
+            let path = format!("/os-server-groups?all_projects=True&limit={PAGE}&offset={offset}");
+            let ServerGroups { server_groups } = self.client.get(Compute, &path).await?;
+            let is_last = server_groups.is_empty();
+            all.extend(server_groups);
+            if is_last {
+                return Ok(Groups::new(all));
+            }
+        }
+        Err(Fault::Unclear(format!("there are more than {} server groups", MAX_PAGES * PAGE)))
+    }
+}
+
+/// A name as part of a path or a query: an id of ours may hold anything.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_reaches_no_other_path() {
+        assert_eq!(escaped("compute-1.example_x~"), "compute-1.example_x~");
+        assert_eq!(escaped("../é?host=&"), "..%2F%C3%A9%3Fhost%3D%26");
+    }
+}

@@ -1,0 +1,7 @@
+//! Fenix with a real OpenStack, as `make test-openstack` brings one up (tests/openstack).
+
+mod conformance;
+mod fenix;
+mod listener;
+mod sessions;
+mod stack;

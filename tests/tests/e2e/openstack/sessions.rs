@@ -1,0 +1,118 @@
+//! Whole sessions over the four computes, full of two tenants' servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fenix::{Fenix, Manager, wait_for_end};
+use super::listener::Listener;
+use super::stack::{COMPUTES, Stack, VCPUS, let_pass};
+
+/// Virtual CPUs of a server of flavor `quarter`.
+const QUARTER: usize = 4;
+
+/// Servers that fill every compute.
+const FULL: usize = COMPUTES.len() * VCPUS / QUARTER;
+
+/// How often Masakari's flags are looked at meanwhile.
+const GLANCE_EVERY: Duration = Duration::from_millis(200);
+
+/// How many of a server's migrations arrived.
+fn moves(stack: &Stack, server: &str) -> usize {
+    let all = stack.nova(&format!("/os-migrations?instance_uuid={server}"))["migrations"].clone();
+    let arrived = |one: &&Value| matches!(one["status"].as_str(), Some("confirmed" | "completed"));
+    all.as_array().unwrap().iter().filter(arrived).count()
+}
+
+fn ids(stack: &Stack) -> BTreeSet<String> {
+    stack.servers().iter().map(|server| server["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What must hold after a session that ended well, whatever happened in between.
+#[track_caller]
+pub(crate) fn check_whole(stack: &Stack, servers: usize) {
+    let services = stack.computes();
+    let odd = |service: &&Value| service["status"] != "enabled" || !service["disabled_reason"].is_null();
+    assert_eq!(services.values().find(odd), None);
+    let now = stack.servers();
+    assert_eq!(now.len(), servers);
+    let ill = |server: &&Value| server["status"] != "ACTIVE" || !server["OS-EXT-STS:task_state"].is_null();
+    assert_eq!(now.iter().find(ill), None);
+    assert_eq!(stack.misheld(), Vec::<String>::new());
+}
+
+/// The hosts that Masakari is seen to leave alone until `over`.
+fn left_alone(over: &AtomicBool) -> BTreeSet<String> {
+    let stack = Stack::admin();
+    let mut seen = BTreeSet::new();
+    while !over.load(Ordering::Relaxed) {
+        seen.extend(stack.watched().into_iter().filter(|(_, alone)| *alone).map(|(host, _)| host));
+        let_pass(GLANCE_EVERY);
+    }
+    seen
+}
+
+#[test]
+fn a_full_cloud_is_maintained_host_by_host() {
+    let stack = Stack::clean();
+    stack.watch_computes();
+    let mut listener = Listener::start();
+    let managers = [("demo", "MIGRATE", "maintenance.scheduled"), ("demo2", "LIVE_MIGRATE", "maintenance.*")];
+    let managers = managers.map(|(name, action, event_type)| {
+        let tenant = Stack::of(name);
+        tenant.boot(FULL / 2, "quarter", &json!({}));
+        let manager = Manager::of(name, action, 2);
+        manager.raise_alarm(&tenant, event_type);
+        manager
+    });
+    let first = ids(&stack);
+    let fenix = Fenix::start();
+    let session = fenix.begin(&json!({}));
+    let over = AtomicBool::new(false);
+    let (end, alone) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| left_alone(&over));
+        let end = wait_for_end(&session);
+        over.store(true, Ordering::Relaxed);
+        (end, watching.join().unwrap())
+    });
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    check_whole(&stack, FULL);
+    // Nobody evacuated what was being worked on, and everybody is watched again.
+    assert_eq!(alone, COMPUTES.map(str::to_owned).into());
+    assert_eq!(stack.watched(), COMPUTES.map(|host| (host.to_owned(), false)).into());
+    for manager in managers {
+        let states = manager.states();
+        for state in ["MAINTENANCE", "SCALE_IN", "INSTANCE_ACTION_DONE", "MAINTENANCE_COMPLETE"] {
+            assert!(states.contains(state), "{states:?}");
+        }
+    }
+    // Every server that was there all the time left the host on which it was.
+    let moved: BTreeMap<String, usize> =
+        ids(&stack).intersection(&first).map(|id| (id.clone(), moves(&stack, id))).collect();
+    assert!(!moved.is_empty() && moved.values().all(|count| *count >= 1), "{moved:?}");
+    check_heard(&mut listener);
+}
+
+/// What a listener with oslo.messaging must have heard: each host went out of service once and came back.
+fn check_heard(listener: &mut Listener) {
+    let is_last = |event: &Value| {
+        event["event_type"] == "maintenance.session" && event["payload"]["state"] == "MAINTENANCE_DONE"
+    };
+    let heard = listener.until(is_last);
+    let foreign = |event: &&Value| event["publisher_id"] != "fenix" || event["payload"]["service"] != "fenix";
+    assert_eq!(heard.iter().find(foreign), None);
+    let own = heard.last().unwrap()["payload"]["project_id"].clone();
+    let mut hosts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mine =
+        |event: &&Value| event["event_type"] == "maintenance.host" && event["payload"]["project_id"] == own;
+    for event in heard.iter().filter(mine) {
+        let text = |name: &str| event["payload"][name].as_str().unwrap().to_owned();
+        hosts.entry(text("host")).or_default().push(text("state"));
+    }
+    let expected = COMPUTES.map(|host| {
+        (host.to_owned(), ["IN_MAINTENANCE", "MAINTENANCE_COMPLETE"].map(str::to_owned).to_vec())
+    });
+    assert_eq!(hosts, expected.into());
+}
