@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use fenix_core::ask::{Ask, AskKind, AskStatus, MoveHow};
+use fenix_core::constraint::{Constraint, InstanceConstraint};
 use fenix_core::decision::Decision;
 use fenix_core::effect::{Effect, EffectKind};
 use fenix_core::id::{AskId, EffectId, HostId};
@@ -177,6 +178,34 @@ impl Scene {
         };
         self.record(START, Some(session), Body::Admitted { effect });
     }
+}
+
+#[test]
+fn a_live_move_has_no_longer_than_its_instance_bears() {
+    let check = |how: MoveHow, stated: Option<u64>, expected: u64| {
+        let mut scene = Scene::new();
+        let constraint = Constraint::Instance(InstanceConstraint {
+            instance: "i1".into(),
+            project: "p".into(),
+            group: None,
+            name: "i1".into(),
+            max_interruption_time: stated.map(Millis::from_secs),
+            migration_type: None,
+            resource_mitigation: None,
+            lead_time: None,
+        });
+        scene.record(START, None, Body::Constrained { constraint });
+        let session = scene.state.session(&"s".into()).unwrap();
+        let kind =
+            EffectKind::Move { instance: "i1".into(), from: "a".into(), to: "b".into(), how, ask: None };
+        let span = rules::deadline(&scene.state, session, &kind, NOW).since(NOW);
+        assert_eq!(span, Millis::from_secs(expected), "{how:?} {stated:?}");
+    };
+    check(MoveHow::LiveMigrate, Some(120), 120);
+    check(MoveHow::LiveMigrate, Some(1200), 600);
+    check(MoveHow::LiveMigrate, Some(0), 600);
+    check(MoveHow::LiveMigrate, None, 600);
+    check(MoveHow::Migrate, Some(120), 600);
 }
 
 fn plan_of(session: &mut Session) -> &mut Plan {

@@ -175,7 +175,7 @@ impl Engine {
         let Some(session) = self.state.session(id) else { return };
         let effect = Effect {
             id: EffectId(session.next.effect),
-            deadline: rules::deadline(session, &kind, self.now),
+            deadline: rules::deadline(&self.state, session, &kind, self.now),
             kind,
             reason,
             admitted_at: self.now,

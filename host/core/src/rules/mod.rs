@@ -9,14 +9,15 @@ mod subjects;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ask::AskKind;
+use crate::ask::{AskKind, MoveHow};
+use crate::constraint::{Constrained, Constraint};
 use crate::decision::Decision;
 use crate::effect::{Effect, EffectKind};
 use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId};
 use crate::ledger::EffectRef;
 use crate::session::{HostStage, Phase, Session, Target};
 use crate::state::State;
-use crate::time::Time;
+use crate::time::{Millis, Time};
 
 /// A host-enforced rule. The numbers are used in every refusal, in tests and in the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -247,16 +248,27 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
     }
 }
 
-/// The deadline of an effect that is admitted now.
-pub fn deadline(session: &Session, kind: &EffectKind, now: Time) -> Time {
+/// The deadline of an effect that is admitted now. A live move has as long as its instance bears, too (R3).
+pub fn deadline(state: &State, session: &Session, kind: &EffectKind, now: Time) -> Time {
     let terms = &session.plan.terms;
     now + match kind {
         EffectKind::Fence { .. } | EffectKind::Release { .. } => terms.service_within,
+        EffectKind::Move { instance, how: MoveHow::LiveMigrate, .. } => {
+            terms.move_within.min(interruption(state, instance).unwrap_or(terms.move_within))
+        }
         EffectKind::Move { .. } => terms.move_within,
         EffectKind::Work { target } => {
             let actions = session.actions_for(target).len().max(1) as u64;
             crate::time::Millis(terms.action_within.0.saturating_mul(actions))
         }
+    }
+}
+
+/// How long a live move may interrupt an instance, if that is stated; no time at all cannot be meant.
+fn interruption(state: &State, instance: &InstanceId) -> Option<Millis> {
+    match state.constraints.get(&Constrained::Instance(instance.clone()))? {
+        Constraint::Instance(stated) => stated.max_interruption_time.filter(|span| *span > Millis::ZERO),
+        Constraint::Group(_) => None,
     }
 }
 
