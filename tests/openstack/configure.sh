@@ -233,7 +233,17 @@ $(door masakari)
 $(common masakari)
 C
 
+if [ ! -s "$RIG_DIR/ca.pem" ]; then
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=localhost \
+    -addext subjectAltName=IP:127.0.0.1,DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+    -keyout "$RIG_DIR/key.pem" -out "$RIG_DIR/ca.pem" 2>>"$LOG/openssl.log" || die "no certificate, see $LOG/openssl.log"
+  cat "$RIG_DIR/key.pem" "$RIG_DIR/ca.pem" >"$RIG_DIR/both.pem"
+fi
+
 cat >"$ETC/rabbitmq.conf" <<C
+listeners.ssl.default = $IP:$AMQP_TLS_PORT
+ssl_options.certfile = $RIG_DIR/ca.pem
+ssl_options.keyfile = $RIG_DIR/key.pem
 loopback_users.rig = false
 default_user = rig
 default_pass = $PASSWORD

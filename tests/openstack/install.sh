@@ -3,7 +3,7 @@
 
 has_packages() {
   local program
-  for program in mariadbd mariadb-dump memcached epmd curl /usr/lib/rabbitmq/bin/rabbitmq-server; do
+  for program in mariadbd mariadb-dump memcached epmd curl socat openssl /usr/lib/rabbitmq/bin/rabbitmq-server; do
     command -v $program >/dev/null || return 1
   done
 }
@@ -18,7 +18,7 @@ install_packages() {
   fi
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends \
-    mariadb-server-core mariadb-client rabbitmq-server memcached curl python3-venv >"$RIG_DIR/apt.log" 2>&1 \
+    mariadb-server-core mariadb-client rabbitmq-server memcached curl socat openssl python3-venv >"$RIG_DIR/apt.log" 2>&1 \
     || die "apt-get failed, see $RIG_DIR/apt.log"
 }
 

@@ -10,6 +10,8 @@ IP=127.0.0.1
 DB_PORT=${DB_PORT:-13306} AMQP_PORT=${AMQP_PORT:-15672} CACHE_PORT=${CACHE_PORT:-21211} EPMD_PORT=${EPMD_PORT:-14369}
 # One throw-away password for every account.
 PASSWORD=rigpass
+# The same Keystone and broker behind TLS, with a certificate that only $RIG_DIR/ca.pem vouches for.
+KEYSTONE_TLS_PORT=${KEYSTONE_TLS_PORT:-5443} AMQP_TLS_PORT=${AMQP_TLS_PORT:-15671}
 KEYSTONE=http://$IP:5000/v3 PLACEMENT=http://$IP:8778 GLANCE=http://$IP:9292 NEUTRON=http://$IP:9696
 NOVA=http://$IP:8774/v2.1 AODH=http://$IP:8042 MASAKARI=http://$IP:15868
 BROKER=rabbit://rig:$PASSWORD@$IP:$AMQP_PORT/

@@ -78,6 +78,9 @@ def identity():
                 )
     accounts = {"admin": account("admin", "admin"), FENIX: account(FENIX, "service")}
     accounts |= {name: account(name, name) for name in TENANTS}
+    behind_tls = account(FENIX, "service")
+    behind_tls["auth"]["auth_url"] = os.environ["RIG_KEYSTONE_TLS"]
+    accounts[f"{FENIX}-tls"] = behind_tls | {"cacert": f"{RIG}/ca.pem"}
     with open(f"{RIG}/clouds.yaml", "w") as file:
         yaml.safe_dump({"clouds": accounts}, file)
 

@@ -8,13 +8,14 @@ wsgi() {
     --threads 8 --enable-threads --die-on-term --need-app --buffer-size 65535 --thunder-lock \
     --http-chunked-input --add-header 'Connection: close'
 }
-seed() { RIG_DIR=$RIG_DIR RIG_PASSWORD=$PASSWORD python "$HERE/seed.py" "$@"; }
+seed() { RIG_DIR=$RIG_DIR RIG_KEYSTONE_TLS=https://$IP:$KEYSTONE_TLS_PORT/v3 RIG_PASSWORD=$PASSWORD python "$HERE/seed.py" "$@"; }
 
 say "services"
 wsgi keystone 5000 keystone.wsgi.api:application OS_KEYSTONE_CONFIG_FILES="$ETC/keystone/keystone.conf"
 wsgi placement 8778 placement.wsgi.api:application OS_PLACEMENT_CONFIG_DIR="$ETC/placement"
 wsgi glance 9292 glance.wsgi.api:application OS_GLANCE_CONFIG_DIR="$ETC/glance"
 wsgi neutron 9696 neutron.wsgi.api:application OS_NEUTRON_CONFIG_FILES="$ETC/neutron/neutron.conf"
+start keystone-tls socat "OPENSSL-LISTEN:$KEYSTONE_TLS_PORT,bind=$IP,reuseaddr,fork,cert=$RIG_DIR/both.pem,verify=0" "TCP:$IP:5000"
 wait_for 60 keystone http_answers $KEYSTONE
 [ -e "$VAR/.seeded" ] || seed identity
 start nova-conductor nova-conductor --config-file "$ETC/nova/nova.conf"

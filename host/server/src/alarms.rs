@@ -104,7 +104,7 @@ fn wanted(own: &str, alarms: &[EventAlarm]) -> BTreeMap<SubscriptionId, Subscrip
         format: Format::Aodh,
     };
     let mut wanted = BTreeMap::new();
-    for EventAlarm { project, event_type } in alarms {
+    for EventAlarm { project, event_type, repeats: _ } in alarms {
         for kind in KINDS {
             let subscription = order(project, kind);
             let wish = Subscription { event_type: event_type.clone(), ..subscription.clone() };
@@ -128,6 +128,7 @@ mod tests {
         let alarm = |(project, event_type): &(&str, &str)| EventAlarm {
             project: (*project).into(),
             event_type: (*event_type).into(),
+            repeats: true,
         };
         let alarms: Vec<EventAlarm> = alarms.iter().map(alarm).collect();
         let wanted = wanted("own", &alarms);

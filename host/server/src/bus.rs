@@ -151,6 +151,14 @@ impl Bus {
         sent
     }
 
+    /// Connects, and declares what is published to.
+    ///
+    /// # Errors
+    /// Says what is wrong with each broker, the last one's fault.
+    pub async fn check(&self) -> Result<(), String> {
+        self.connect().await.map(|_| ())
+    }
+
     async fn connect(&self) -> Result<Link, String> {
         let mut why = String::new();
         for broker in &self.brokers {

@@ -1,6 +1,8 @@
 //! Aodh's event alarms: which projects have said, the way managers of OpenStack do, that they want to be told.
 
+use reqwest::Method;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::client::{Client, Fault, Service::Alarming};
 
@@ -17,6 +19,8 @@ pub struct EventAlarm {
     pub project: String,
     /// The event types that it is for; `*` stands for any text.
     pub event_type: String,
+    /// True if it fires again and again; else only the first event ever reaches its receiver.
+    pub repeats: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +30,8 @@ struct Alarm {
     #[serde(rename = "type")]
     kind: String,
     enabled: bool,
+    #[serde(default)]
+    repeat_actions: bool,
     #[serde(default)]
     event_rule: Option<EventRule>,
 }
@@ -52,12 +58,37 @@ pub(super) async fn event_alarms(client: &Client) -> Result<Vec<EventAlarm>, Fau
     Err(Fault::Unclear(format!("there are more than {} event alarms", PAGE * MAX_PAGES)))
 }
 
+/// Makes an event alarm of the account's own project.
+pub(super) async fn create(client: &Client, event_type: &str, url: &str) -> Result<String, Fault> {
+    // A name of its own finds it again: what a change answers is not read.
+    let name = format!("fenix-check-{url}");
+    let alarm = json!({
+        "name": name, "type": "event", "event_rule": {"event_type": event_type},
+        "repeat_actions": true, "alarm_actions": [url],
+    });
+    client.change(Alarming, Method::POST, "/v2/alarms", Some(&alarm)).await?;
+    let own: Vec<Named> = client.get(Alarming, "/v2/alarms").await?;
+    let made = own.into_iter().find(|alarm| alarm.name == name).map(|alarm| alarm.alarm_id);
+    made.ok_or_else(|| Fault::Unclear("the alarm is not there after it was made".to_owned()))
+}
+
+/// Removes an alarm.
+pub(super) async fn remove(client: &Client, id: &str) -> Result<(), Fault> {
+    client.change(Alarming, Method::DELETE, &format!("/v2/alarms/{id}"), None).await
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    alarm_id: String,
+    name: String,
+}
+
 fn wish(alarm: Alarm) -> Option<EventAlarm> {
-    let Alarm { alarm_id: _, project_id, kind, enabled, event_rule } = alarm;
+    let Alarm { alarm_id: _, project_id, kind, enabled, repeat_actions, event_rule } = alarm;
     let project = project_id.filter(|project| enabled && kind == "event" && !project.is_empty())?;
     // Without a type Aodh takes any.
     let event_type = event_rule?.event_type.unwrap_or_else(|| "*".to_owned());
-    Some(EventAlarm { project, event_type })
+    Some(EventAlarm { project, event_type, repeats: repeat_actions })
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ pub(super) enum Service {
     Placement,
     Alarming,
     InstanceHa,
+    Identity,
 }
 
 impl Service {
@@ -55,6 +56,7 @@ impl Service {
             Service::Placement => &["placement"],
             Service::Alarming => &["alarming", "alarm"],
             Service::InstanceHa => &["instance-ha", "ha"],
+            Service::Identity => &["identity"],
         }
     }
 
@@ -67,7 +69,7 @@ impl Service {
         match self {
             Service::Compute => Some("compute 2.87"),
             Service::Placement => Some("placement 1.36"),
-            Service::Alarming | Service::InstanceHa => None,
+            Service::Alarming | Service::InstanceHa | Service::Identity => None,
         }
     }
 }
@@ -223,6 +225,31 @@ impl Client {
         Ok(self.token(None).await?.endpoint(service.kinds(), &self.account).is_ok())
     }
 
+    /// The region whose endpoints are called.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.account.region.as_deref()
+    }
+
+    /// The public address of a service, as the catalog has it now.
+    ///
+    /// # Errors
+    /// Keystone lets nobody in.
+    pub(super) async fn public_url(&self, kind: &str) -> Result<Option<String>, Fault> {
+        let account = Account { interface: "public".to_owned(), ..self.account.clone() };
+        // Not from the token in use: its catalog is as old as it is.
+        Ok(self.new_token().await?.endpoint(&[kind], &account).ok().map(ToOwned::to_owned))
+    }
+
+    /// Who the account is, and what it may do.
+    ///
+    /// # Errors
+    /// Keystone lets nobody in.
+    pub(super) async fn own(&self) -> Result<TokenHolder, Fault> {
+        let secret = self.token(None).await?.secret.clone();
+        let unknown = || Fault::NotAsked("Keystone does not know its own token".to_owned());
+        self.holder(&secret).await?.ok_or_else(unknown)
+    }
+
     /// The project in which the account's roles count.
     ///
     /// # Errors
@@ -246,7 +273,11 @@ impl Client {
 
     async fn send(&self, request: &Request<'_>, token: &Token, kind: Kind) -> Result<Vec<u8>, Fault> {
         let Request { service, method, path, body } = request;
-        let base = token.endpoint(service.kinds(), &self.account).map_err(Fault::NotAsked)?;
+        let base = match service {
+            // The catalog may name it without a version; the account has it with one.
+            Service::Identity => &self.account.auth_url,
+            _ => token.endpoint(service.kinds(), &self.account).map_err(Fault::NotAsked)?,
+        };
         let mut http =
             self.http.request(method.clone(), format!("{base}{path}")).header(AUTH_TOKEN, token.header()?);
         if let Some(version) = service.version() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use fenix_core::id::{HostId, InstanceId};
 use fenix_core::inventory::{Host, Instance, Resources};
@@ -25,9 +26,13 @@ const MAX_PAGES: usize = 300;
 /// Requests at a time for one look: a control plane answers some dozens in parallel.
 const AT_A_TIME: usize = 16;
 
+/// How long a layout without a host is believed to be right about that: it may be a new one, or none that runs servers.
+const LACKS_FOR: Duration = Duration::from_secs(5);
+
 /// What changes seldom, kept from the last look at everything.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Layout {
+    read_at: Instant,
     /// The host of each node's resource provider.
     host_of: BTreeMap<String, String>,
     aggregates: Vec<Aggregate>,
@@ -68,7 +73,8 @@ impl Looks {
         let (services, servers, under_way) =
             tokio::try_join!(self.services(""), self.servers(""), self.under_way(""))?;
         // After the servers: a server is in its group before it can be seen.
-        let layout = self.read_layout(servers.iter()).await?;
+        let known = servers.iter().map(|server| server.id.clone()).collect();
+        let layout = self.read_layout(known).await?;
         let hosts = self.hosts(&services, &layout).await?;
         let instances = self.instances(servers, &under_way, &layout).await?;
         Ok(CloudReply::All { hosts, instances, groups: layout.groups.backing() })
@@ -292,18 +298,24 @@ impl Looks {
     async fn layout_with(&self, host: &str) -> Result<Arc<Layout>, Fault> {
         match self.kept_layout() {
             Some(kept) if kept.providers_of(host).next().is_some() => Ok(kept),
-            _ => self.read_layout(std::iter::empty()).await,
+            Some(kept) if kept.read_at.elapsed() < LACKS_FOR => Ok(kept),
+            Some(kept) => self.read_layout(kept.known.clone()).await,
+            None => self.read_layout(BTreeSet::new()).await,
         }
     }
 
     /// The layout, read again if it is older than one of the servers.
     async fn layout_knowing(&self, layout: Arc<Layout>, servers: &[Server]) -> Result<Arc<Layout>, Fault> {
-        if layout.knows(servers.iter()) { Ok(layout) } else { self.read_layout(servers.iter()).await }
+        if layout.knows(servers.iter()) {
+            return Ok(layout);
+        }
+        let seen = servers.iter().map(|server| server.id.clone());
+        self.read_layout(layout.known.iter().cloned().chain(seen).collect()).await
     }
 
     /// Reads the layout again, as it is after those servers were seen.
-    async fn read_layout<'a>(&self, seen: impl Iterator<Item = &'a Server>) -> Result<Arc<Layout>, Fault> {
-        let mut known: BTreeSet<String> = seen.map(|server| server.id.clone()).collect();
+    async fn read_layout(&self, known: BTreeSet<String>) -> Result<Arc<Layout>, Fault> {
+        let read_at = Instant::now();
         let aggregates = async {
             match &self.zone_key {
                 Some(_) => self.client.get::<Aggregates>(Compute, "/os-aggregates").await,
@@ -312,11 +324,8 @@ impl Looks {
         };
         let (Hypervisors { hypervisors }, Aggregates { aggregates }, groups) =
             tokio::try_join!(self.client.get(Compute, "/os-hypervisors/detail"), aggregates, self.groups())?;
-        if let Some(before) = self.kept_layout() {
-            known.extend(before.known.iter().cloned());
-        }
         let host_of = hypervisors.into_iter().map(|node| (node.id, node.service.host)).collect();
-        let layout = Arc::new(Layout { host_of, aggregates, groups, known });
+        let layout = Arc::new(Layout { read_at, host_of, aggregates, groups, known });
         *self.layout.write().unwrap_or_else(PoisonError::into_inner) = Some(layout.clone());
         Ok(layout)
     }

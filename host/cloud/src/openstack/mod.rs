@@ -15,6 +15,7 @@ mod keystone;
 mod look;
 mod masakari;
 mod picture;
+mod register;
 mod wire;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use self::alarms::EventAlarm;
 use self::client::{Client, Fault};
 pub use self::keystone::TokenHolder;
 use self::look::Looks;
+use self::masakari::Masakari;
 use crate::driver::{Answering, Cloud};
 
 /// Time for one call of the engine, whatever requests it takes: a second less than the engine waits.
@@ -65,6 +67,56 @@ impl OpenStack {
     /// Says why they cannot be read.
     pub async fn event_alarms(&self) -> Result<Vec<EventAlarm>, String> {
         alarms::event_alarms(&self.client).await.map_err(|fault| fault.to_string())
+    }
+
+    /// Has Keystone's catalog say that Fenix is at `url`, as service type `maintenance`; returns what was changed, a line
+    /// each. Done twice, it changes nothing.
+    ///
+    /// # Errors
+    /// Says why not; some of it may be done.
+    pub async fn register(&self, url: &str) -> Result<Vec<String>, String> {
+        register::register(&self.client, url).await.map_err(|fault| fault.to_string())
+    }
+
+    /// Where the catalog says that Fenix is.
+    ///
+    /// # Errors
+    /// Says why Keystone does not tell.
+    pub async fn registered(&self) -> Result<Option<String>, String> {
+        register::registered(&self.client).await.map_err(|fault| fault.to_string())
+    }
+
+    /// Who the account is, and what it may do.
+    ///
+    /// # Errors
+    /// Says why Keystone does not tell.
+    pub async fn own(&self) -> Result<TokenHolder, String> {
+        self.client.own().await.map_err(|fault| fault.to_string())
+    }
+
+    /// The hosts that Masakari watches, true for those that it leaves alone; empty if the cloud has none.
+    ///
+    /// # Errors
+    /// Says why Masakari does not tell.
+    pub async fn watched(&self) -> Result<Vec<(String, bool)>, String> {
+        let hosts = Masakari::new(self.client.clone()).hosts().await.map_err(|fault| fault.to_string())?;
+        Ok(hosts.into_iter().map(|(name, entry)| (name, entry.on_maintenance)).collect())
+    }
+
+    /// Has Aodh post the account's own project's events of that type to `url`; returns the alarm's id.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub async fn create_alarm(&self, event_type: &str, url: &str) -> Result<String, String> {
+        alarms::create(&self.client, event_type, url).await.map_err(|fault| fault.to_string())
+    }
+
+    /// Removes an alarm.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub async fn remove_alarm(&self, id: &str) -> Result<(), String> {
+        alarms::remove(&self.client, id).await.map_err(|fault| fault.to_string())
     }
 
     /// Whose that token of Keystone's is; `None` if it does not know it, or it has expired.

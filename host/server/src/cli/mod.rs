@@ -12,6 +12,7 @@ pub mod client;
 pub mod cloud;
 pub mod config;
 pub mod exit;
+pub mod openstack;
 pub mod print;
 pub mod serve;
 pub mod session;
@@ -75,6 +76,8 @@ enum Command {
     Store(store::StoreArgs),
     /// Check the server's configuration
     Config(config::ConfigArgs),
+    /// Register the server with OpenStack, or check that everything it needs there is in place
+    Openstack(openstack::OpenStackArgs),
     /// Write a script that completes commands in a shell
     Completions(shell::CompletionsArgs),
     /// Write manual pages
@@ -130,6 +133,7 @@ fn run(cli: Cli, given: &ArgMatches) -> ExitCode {
                 let (given, known) = innermost(given, Cli::command());
                 config::run(args, given, &known, output).await
             }
+            Command::Openstack(args) => openstack::run(args, output).await,
             Command::Completions(args) => shell::completions(&args, Cli::command()),
             Command::Man(args) => shell::man(&args, Cli::command()),
             Command::Vnfm(args) => crate::vnfm::run(args).await,

@@ -1,13 +1,14 @@
 //! Fenix before the OpenStack of the tests, and managers of its tenants' applications.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::stack::{BROKER, Stack, clouds_file};
+use super::stack::{BROKER_TLS, Stack, clouds_file, rig_dir};
 use crate::alarm::{Traits, receive};
 use crate::http::{call_json, get};
 use crate::process::Process;
@@ -22,26 +23,39 @@ pub(crate) struct Fenix {
     /// Its address.
     pub(crate) url: String,
     dir: TempDir,
+    more: String,
+}
+
+/// Writes the configuration of a server in that directory, and returns its file.
+pub(crate) fn configure(dir: &Path, listen: &str, more: &str) -> String {
+    let file = dir.join("fenix.toml");
+    let (data, clouds, ca) = (dir.join("data"), clouds_file(), rig_dir().join("ca.pem"));
+    let text = format!(
+        "listen = {listen:?}\ndata_dir = {data:?}\ndriver = \"openstack\"\n\
+         [openstack]\ncloud = \"fenix-tls\"\nclouds_file = {clouds:?}\n\
+         [bus]\nbrokers = [{BROKER_TLS:?}]\nca = {ca:?}\n{more}"
+    );
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
 }
 
 impl Fenix {
     /// Starts one with an empty journal, and waits until it has read the cloud.
     pub(crate) fn start() -> Fenix {
-        let mut fenix = Fenix { process: None, url: String::new(), dir: TempDir::new().unwrap() };
+        Fenix::start_with("")
+    }
+
+    /// The same with more in its configuration.
+    pub(crate) fn start_with(more: &str) -> Fenix {
+        let dir = TempDir::new().unwrap();
+        let mut fenix = Fenix { process: None, url: String::new(), dir, more: more.to_owned() };
         fenix.go_on("127.0.0.1:0");
         fenix
     }
 
     fn go_on(&mut self, listen: &str) {
-        let file = self.dir.path().join("fenix.toml");
-        let (data, clouds) = (self.dir.path().join("data"), clouds_file());
-        let text = format!(
-            "listen = {listen:?}\ndata_dir = {data:?}\ndriver = \"openstack\"\n\
-             [openstack]\ncloud = \"fenix\"\nclouds_file = {clouds:?}\n\
-             [bus]\nbrokers = [{BROKER:?}]\n"
-        );
-        std::fs::write(&file, text).unwrap();
-        let process = Process::start(&["serve", "--config", file.to_str().unwrap()]);
+        let file = configure(self.dir.path(), listen, &self.more);
+        let process = Process::start(&["serve", "--config", &file]);
         self.url.clone_from(&process.address);
         self.process = Some(process);
         wait_ready(&self.url);

@@ -26,6 +26,9 @@ const MASAKARI: &str = "http://127.0.0.1:15868/v1";
 /// The message bus.
 pub(crate) const BROKER: &str = "rabbit://rig:rigpass@127.0.0.1:15672/";
 
+/// The same behind TLS.
+pub(crate) const BROKER_TLS: &str = "amqps://rig:rigpass@127.0.0.1:15671/%2f";
+
 /// Every compute of the rig.
 pub(crate) const COMPUTES: [&str; 4] = ["compute-1", "compute-2", "compute-3", "compute-4"];
 
@@ -46,7 +49,10 @@ pub(crate) fn clouds_file() -> PathBuf {
 pub(crate) struct Stack {
     runtime: Runtime,
     http: reqwest::Client,
-    token: String,
+    /// Its token.
+    pub(crate) token: String,
+    /// The project that it is for.
+    pub(crate) project: String,
     administers: bool,
 }
 
@@ -74,11 +80,13 @@ impl Stack {
                 "user": {"name": user, "domain": domain, "password": "rigpass"}}},
             "scope": {"project": {"name": project, "domain": domain}},
         }});
-        let token = runtime.block_on(async {
+        let (token, project) = runtime.block_on(async {
             let reply = http.post(format!("{KEYSTONE}/auth/tokens")).json(&body).send().await.unwrap();
-            reply.headers()["x-subject-token"].to_str().unwrap().to_owned()
+            let token = reply.headers()["x-subject-token"].to_str().unwrap().to_owned();
+            let body: Value = reply.json().await.unwrap();
+            (token, body["token"]["project"]["id"].as_str().unwrap().to_owned())
         });
-        Stack { runtime, http, token, administers: user == "admin" }
+        Stack { runtime, http, token, project, administers: user == "admin" }
     }
 
     /// One call; its status, and its body if that is JSON.
@@ -125,6 +133,22 @@ impl Stack {
 
     pub(crate) fn server(&self, id: &str) -> Value {
         self.nova(&format!("/servers/{id}"))["server"].clone()
+    }
+
+    /// Where a server is.
+    pub(crate) fn host_of(&self, id: &str) -> String {
+        self.server(id)["OS-EXT-SRV-ATTR:host"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Lets a host that was evacuated and runs again back into the cloud, once it has cleaned up.
+    pub(crate) fn take_back(&self, host: &str) {
+        let open = format!("/os-migrations?source_compute={host}&migration_type=evacuation");
+        self.wait("the host to clean up", || {
+            let all = self.nova(&open)["migrations"].clone();
+            all.as_array().unwrap().iter().all(|migration| migration["status"] == "completed")
+        });
+        self.set_compute(host, &json!({"forced_down": false}));
+        self.wait("the host to be up", || self.computes()[host]["state"] == "up");
     }
 
     /// Boots servers and waits until they run. `extra` goes beside the server in the request.
@@ -230,6 +254,12 @@ impl Stack {
         self.good(Method::POST, &format!("{AODH}/v2/alarms"), Some(&alarm));
     }
 
+    /// How many alarms there are in all projects.
+    pub(crate) fn alarms(&self) -> usize {
+        let url = format!("{AODH}/v2/alarms?q.field=all_projects&q.op=eq&q.value=true");
+        self.good(Method::GET, &url, None).as_array().unwrap().len()
+    }
+
     /// Has Masakari watch every compute.
     pub(crate) fn watch_computes(&self) {
         let segment =
@@ -286,6 +316,27 @@ impl Stack {
         }
     }
 
+    /// The addresses of a service in the catalog, by interface.
+    pub(crate) fn endpoints(&self, kind: &str) -> BTreeMap<String, String> {
+        let services = self.good(Method::GET, &format!("{KEYSTONE}/services?type={kind}"), None);
+        let Some(id) = services["services"][0]["id"].as_str().map(str::to_owned) else {
+            return BTreeMap::new();
+        };
+        let all = self.good(Method::GET, &format!("{KEYSTONE}/endpoints?service_id={id}"), None);
+        let each = all["endpoints"].as_array().unwrap().iter();
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        each.map(|one| (text(one, "interface"), text(one, "url"))).collect()
+    }
+
+    /// Has the catalog forget a service.
+    pub(crate) fn unregister(&self, kind: &str) {
+        let services = self.good(Method::GET, &format!("{KEYSTONE}/services?type={kind}"), None);
+        for service in services["services"].as_array().unwrap() {
+            let url = format!("{KEYSTONE}/services/{}", service["id"].as_str().unwrap());
+            self.good(Method::DELETE, &url, None);
+        }
+    }
+
     /// Has every token of a user become worthless, as when it is over.
     pub(crate) fn revoke_tokens(&self, user: &str) {
         let users = self.good(Method::GET, &format!("{KEYSTONE}/users?name={user}"), None);
@@ -317,6 +368,10 @@ impl Stack {
         stack.wait("every compute to be up", || {
             stack.computes().values().filter(|service| service["state"] == "up").count() == COMPUTES.len()
         });
+        // Nova leaves some behind when a server is deleted on its way.
+        for consumer in stack.held().into_values().flat_map(BTreeMap::into_keys) {
+            stack.good(Method::DELETE, &format!("{PLACEMENT}/allocations/{consumer}"), None);
+        }
         stack.wait("nothing to be held", || stack.held().values().all(BTreeMap::is_empty));
         stack
     }

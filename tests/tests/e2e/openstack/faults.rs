@@ -1,0 +1,217 @@
+//! Sessions with something going wrong in the middle. Each ends well, or parks with a reason that names it, and goes
+//! on once that is mended.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::fenix::{Fenix, Manager, wait_for_end};
+use super::sessions::check_whole;
+use super::stack::{COMPUTES, Stack, kill, knobs, let_pass, up};
+use crate::http::{call_json, get};
+use crate::rig::wait_for;
+
+/// Servers of the tenant: half of what fits.
+const SERVERS: usize = 8;
+
+/// Terms under which nothing takes longer than it must.
+fn terms() -> Value {
+    json!({"settle_time": 10, "move_within": 120})
+}
+
+/// A session whose tenant has its servers moved that way.
+struct Scene {
+    stack: Stack,
+    fenix: Fenix,
+    session: String,
+    _manager: Manager,
+}
+
+impl Scene {
+    fn begin(action: &'static str) -> Scene {
+        Scene::begin_with(action, &terms(), &json!({}))
+    }
+
+    /// The same with other terms, on computes with these knobs.
+    fn begin_with(action: &'static str, terms: &Value, turned: &Value) -> Scene {
+        let stack = Stack::clean();
+        let tenant = Stack::of("demo");
+        tenant.boot(SERVERS, "quarter", &json!({}));
+        let manager = Manager::of("demo", action, 1);
+        manager.raise_alarm(&tenant, "maintenance.scheduled");
+        turn(turned);
+        let fenix = Fenix::start();
+        let session = fenix.begin(terms);
+        Scene { stack, fenix, session, _manager: manager }
+    }
+
+    /// Waits until one of the session's lines says that.
+    #[track_caller]
+    fn wait_until(&self, moment: &str) {
+        wait_for(&self.session, |news| {
+            let lines = news["lines"].as_array().unwrap();
+            let says = |line: &Value, key: &str| line[key].as_str().unwrap().contains(moment);
+            lines.iter().any(|line| says(line, "what") || says(line, "why"))
+        });
+    }
+
+    /// Waits for the end, which must be a good one.
+    #[track_caller]
+    fn end_well(self) {
+        let end = wait_for_end(&self.session);
+        assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+        check_whole(&self.stack, SERVERS);
+    }
+
+    /// Waits until the session says that this is what it waits for.
+    #[track_caller]
+    fn wait_blocked(&self, by: &str) {
+        let url = format!("{}/blockers", self.session);
+        self.stack.wait(&format!("the blocker {by}"), || get(&url).good().to_string().contains(by));
+    }
+
+    /// Lets the session go on whenever it has parked, to a good end.
+    #[track_caller]
+    fn continue_to_the_end(self) {
+        while wait_for_end(&self.session)["condition"] == "parked" {
+            call_json("PUT", &self.session, &json!({})).good();
+            wait_for(&self.session, |news| news["condition"] != "parked");
+        }
+        self.end_well();
+    }
+}
+
+/// Turns the knobs of every compute.
+fn turn(to: &Value) {
+    for host in COMPUTES {
+        knobs(host, to);
+    }
+}
+
+#[test]
+fn fenix_is_killed_in_the_middle_of_migrations() {
+    let mut scene = Scene::begin_with("MIGRATE", &terms(), &json!({"migrate_seconds": 4}));
+    for _ in 0..2 {
+        scene.wait_until("MIGRATE");
+        scene.fenix.crash();
+    }
+    scene.end_well();
+}
+
+#[test]
+fn a_migration_that_fails_is_tried_again_once_nova_is_put_right() {
+    let scene = Scene::begin_with("MIGRATE", &terms(), &json!({"migrate_fail": true}));
+    // Nova leaves them in error; whoever administers it puts them right.
+    scene.wait_blocked("is Error");
+    turn(&json!({}));
+    for server in scene.stack.servers() {
+        if server["status"] == "ERROR" {
+            let active = json!({"os-resetState": {"state": "active"}});
+            scene.stack.act(server["id"].as_str().unwrap(), &active);
+        }
+    }
+    scene.continue_to_the_end();
+}
+
+#[test]
+fn a_live_migration_that_hangs_is_aborted() {
+    let terms = json!({"settle_time": 10, "move_within": 10});
+    let scene = Scene::begin_with("LIVE_MIGRATE", &terms, &json!({"live_migration_seconds": 600}));
+    scene.wait_until("the instance came back to its host");
+    turn(&json!({}));
+    scene.end_well();
+}
+
+#[test]
+fn the_message_bus_is_away_for_a_while() {
+    let scene = Scene::begin("LIVE_MIGRATE");
+    scene.wait_until("LIVE_MIGRATE");
+    kill("rabbitmq");
+    let_pass(Duration::from_secs(10));
+    up();
+    scene.end_well();
+}
+
+#[test]
+fn nova_is_away_for_a_while() {
+    let scene = Scene::begin("MIGRATE");
+    scene.wait_until("MIGRATE");
+    kill("nova-api");
+    let_pass(Duration::from_secs(60));
+    up();
+    scene.end_well();
+}
+
+#[test]
+fn the_token_becomes_worthless_in_the_middle() {
+    let scene = Scene::begin("MIGRATE");
+    scene.wait_until("MIGRATE");
+    scene.stack.revoke_tokens("fenix");
+    scene.end_well();
+}
+
+#[test]
+fn a_compute_dies_while_its_servers_leave() {
+    let scene = Scene::begin("MIGRATE");
+    scene.wait_until("MIGRATE");
+    let servers = scene.stack.servers();
+    let leaving = servers.iter().find(|server| !server["OS-EXT-STS:task_state"].is_null());
+    let host = leaving.unwrap_or(&servers[0])["OS-EXT-SRV-ATTR:host"].as_str().unwrap().to_owned();
+    kill(&format!("nova-{host}"));
+    // What Nova has sent to it lies in a queue; Fenix says that nobody knows what becomes of it.
+    scene.wait_blocked("outcome-unknown");
+    up();
+    scene.continue_to_the_end();
+}
+
+#[test]
+fn a_compute_dies_and_its_operators_evacuate_it() {
+    let scene = Scene::begin("MIGRATE");
+    // The one that comes first is the emptiest; its neighbour dies meanwhile.
+    scene.wait_until("fenced");
+    let servers = scene.stack.servers();
+    let host = servers[0]["OS-EXT-SRV-ATTR:host"].as_str().unwrap().to_owned();
+    kill(&format!("nova-{host}"));
+    scene.stack.set_compute(&host, &json!({"forced_down": true}));
+    scene.stack.wait("it to show as down", || scene.stack.computes()[&host]["state"] == "down");
+    for server in scene.stack.servers() {
+        let id = server["id"].as_str().unwrap();
+        let is_there = scene.stack.host_of(id) == host;
+        // What was on its way from it waits for it; what rests there is rebuilt.
+        if is_there && server["OS-EXT-STS:task_state"].is_null() && server["status"] == "ACTIVE" {
+            scene.stack.act(id, &json!({"evacuate": {}}));
+            // As Nova leaves it.
+            scene.stack.wait("it to be rebuilt", || scene.stack.server(id)["status"] == "SHUTOFF");
+            scene.stack.act(id, &json!({"os-start": null}));
+        }
+    }
+    up();
+    scene.stack.take_back(&host);
+    scene.continue_to_the_end();
+}
+
+#[test]
+fn a_tenant_deletes_and_boots_servers_all_the_while() {
+    let scene = Scene::begin("MIGRATE");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let tenant = Stack::of("demo");
+            while !over.load(Ordering::Relaxed) {
+                let servers = tenant.servers();
+                let quiet = servers
+                    .iter()
+                    .find(|server| server["status"] == "ACTIVE" && server["OS-EXT-STS:task_state"].is_null());
+                if let Some(server) = quiet {
+                    tenant.delete(server["id"].as_str().unwrap());
+                    tenant.boot(1, "quarter", &json!({}));
+                }
+            }
+        });
+        let end = wait_for_end(&scene.session);
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    });
+    check_whole(&scene.stack, SERVERS);
+}
