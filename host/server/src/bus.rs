@@ -36,7 +36,7 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(4);
 const PERSISTENT: u8 = 2;
 
 /// What is written about the bus.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BusSettings {
     /// Its brokers, tried in turn: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS.
@@ -47,6 +47,19 @@ pub struct BusSettings {
     pub durable: bool,
     /// Certificates of the authorities by which brokers are believed, in PEM.
     pub ca: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for BusSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let BusSettings { brokers, exchange, durable, ca } = self;
+        let brokers: Vec<String> = brokers.iter().map(|broker| shown(broker)).collect();
+        f.debug_struct("BusSettings")
+            .field("brokers", &brokers)
+            .field("exchange", exchange)
+            .field("durable", durable)
+            .field("ca", ca)
+            .finish()
+    }
 }
 
 /// Why the bus cannot be used.
@@ -272,6 +285,8 @@ mod tests {
     fn passwords_are_not_shown() {
         assert_eq!(shown("amqp://u:s3cret@broker:5672/x"), "amqp://u:***@broker:5672/x");
         assert_eq!(shown("amqp://broker"), "amqp://broker");
+        let settings = BusSettings { brokers: vec!["amqp://u:s3cret@b".into()], ..BusSettings::default() };
+        assert!(!format!("{settings:?}").contains("s3cret"), "{settings:?}");
         assert_eq!(shown("amqp://u:s3@cret@broker"), "amqp://u:***@broker");
     }
 }

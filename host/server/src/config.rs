@@ -63,7 +63,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Address to listen on; other than this machine's own only with `tokens`. Port 0 takes a free one
+    /// Address to listen on; other than this machine's own only with `tokens` or Keystone's. Port 0 takes a free one
     /// [default: 127.0.0.1:12347]
     #[arg(long, value_name = "ADDRESS", env = "FENIX_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,

@@ -144,11 +144,12 @@ impl Ends {
         self.migration.as_ref().filter(|migration| !migration.is_over())
     }
 
-    /// The end that is not the server's host, if there is one.
-    fn other(&self, host: &str) -> Option<HostId> {
+    /// The end that is not the server's host, if there is one. Where Placement holds nothing, a migration's word counts only
+    /// while something is done to the server: clouds have migrations that were never closed.
+    fn other(&self, host: &str, is_quiet: bool) -> Option<HostId> {
         let held = self.held.iter().flatten().map(String::as_str).find(|end| *end != host);
         let named = || {
-            let migration = self.under_way()?;
+            let migration = self.under_way().filter(|_| !is_quiet || self.held.is_none())?;
             let ends = [migration.dest_compute.as_deref(), migration.source_compute.as_deref()];
             ends.into_iter().flatten().find(|end| *end != host)
         };
@@ -160,7 +161,7 @@ impl Ends {
 pub(super) fn instance(server: &Server, ends: &Ends, groups: &Groups) -> Option<Instance> {
     let host = server.host.as_deref().filter(|host| !host.is_empty())?;
     let group = groups.group_of(&server.id);
-    let other_end = ends.other(host);
+    let other_end = ends.other(host, is_quiet(server));
     Some(Instance {
         id: InstanceId::from(server.id.as_str()),
         name: server.name.clone(),
@@ -306,6 +307,9 @@ mod tests {
         check("active", None, "b", ends("completed", &["a", "b"]), Moving, Some("a"));
         check("active", None, "b", ends("completed", &["b"]), Active, None);
         check("active", None, "a", ends("failed", &["a"]), Active, None);
+        // One that was never closed, of a server at rest; and one that has just begun.
+        check("active", None, "a", ends("running", &["a"]), Active, None);
+        check("active", Some("migrating"), "a", ends("preparing", &["a"]), Moving, Some("b"));
         // Other things.
         check("error", None, "a", ends("error", &["a", "b"]), Error, Some("b"));
         check("building", Some("spawning"), "a", Ends::default(), Building, None);
