@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::rig::{wait_ready, wait_within};
 
 /// Longest that a session may take, with something going wrong in it.
-const SESSION_PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A server with the account of the rig's Fenix.
 pub(crate) struct Fenix {

@@ -191,10 +191,16 @@ impl Stack {
 
     /// Waits until something holds.
     #[track_caller]
-    pub(crate) fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    pub(crate) fn wait(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.wait_within(STACK_PATIENCE, what, holds);
+    }
+
+    /// The same with another patience.
+    #[track_caller]
+    pub(crate) fn wait_within(&self, patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !holds() {
-            assert!(begun.elapsed() < STACK_PATIENCE, "waited {STACK_PATIENCE:?} for {what}");
+            assert!(begun.elapsed() < patience, "waited {patience:?} for {what}");
             let_pass(LOOK_EVERY);
         }
     }
