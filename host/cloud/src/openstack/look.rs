@@ -10,7 +10,6 @@ use fenix_engine::ports::CloudReply;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::client::{Client, Fault, Service::Compute, Service::Placement};
-use super::masakari::{self, Masakari};
 use super::picture::{self, Ends, Groups};
 use super::wire::{
     Aggregate, Aggregates, Allocations, Hypervisors, Inventories, Migration, Migrations, OneServer,
@@ -54,7 +53,6 @@ impl Layout {
 /// Looks at the cloud through a client.
 pub(super) struct Looks {
     client: Arc<Client>,
-    masakari: Masakari,
     /// The key of aggregates that names failure domains.
     zone_key: Option<String>,
     layout: RwLock<Option<Arc<Layout>>>,
@@ -64,8 +62,7 @@ pub(super) struct Looks {
 
 impl Looks {
     pub(super) fn new(client: Arc<Client>, zone_key: Option<String>) -> Looks {
-        let masakari = Masakari::new(client.clone());
-        Looks { client, masakari, zone_key, layout: RwLock::default(), capacities: Mutex::default() }
+        Looks { client, zone_key, layout: RwLock::default(), capacities: Mutex::default() }
     }
 
     /// Everything there is.
@@ -239,28 +236,8 @@ impl Looks {
             let sum = capacities.entry(host).or_default();
             *sum = sum.plus(resources);
         }
-        let half = self.half_fenced(services).await;
-        let services: Vec<super::wire::Service> = services
-            .iter()
-            .map(|service| picture::as_fenced(service, half.contains(&service.host)))
-            .collect();
+        let services: Vec<super::wire::Service> = services.iter().map(picture::unmarked).collect();
         Ok(picture::hosts(&services, &capacities, &layout.aggregates, self.zone_key.as_deref()))
-    }
-
-    /// Hosts that are to be hidden from Masakari and are not: their fence is not complete. If Masakari cannot be asked,
-    /// Nova's word counts.
-    async fn half_fenced(&self, services: &[super::wire::Service]) -> BTreeSet<String> {
-        let marked = services.iter().filter(|service| {
-            let reason = service.disabled_reason.as_deref().unwrap_or_default();
-            service.status != "enabled" && masakari::split(reason).1 == Some(masakari::SET)
-        });
-        let mut marked: BTreeSet<String> = marked.map(|service| service.host.clone()).collect();
-        if marked.is_empty() {
-            return marked;
-        }
-        let watched = self.masakari.hosts().await.unwrap_or_default();
-        marked.retain(|host| watched.get(host).is_some_and(|entry| !entry.on_maintenance));
-        marked
     }
 
     /// The generations of providers: of one alone if that is all that is wanted.

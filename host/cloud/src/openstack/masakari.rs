@@ -1,18 +1,25 @@
 //! Masakari: it must not take a host that is being worked on for one that died.
 //!
 //! Its flag `on_maintenance` is set with the fence and taken back with it, if it was not set before. That it was set
-//! by us has to outlive us: it stands as a mark behind the reason beside Nova's service. A fence counts only once the
-//! flag is set, so that whoever fences tries again; a release first changes the mark, then takes the flag back, then
-//! opens the service, so that it can be begun again wherever it stopped.
+//! by us has to outlive us: it stands as a mark behind the reason beside Nova's service, from before the flag is set until
+//! after it was taken back, so that a release can be begun again wherever it stopped. A fence does not stand or fall with
+//! Masakari: a host is emptied before it is worked on, so that there is nothing on it to be rescued wrongly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Client, Fault, Service::InstanceHa};
+
+/// Times that the flag is set, if Masakari does not take it at once.
+const SET_TRIES: u32 = 3;
+
+/// Pause between two of them.
+const SET_PAUSE: Duration = Duration::from_millis(500);
 
 /// Behind the reason while the flag is ours.
 pub(super) const SET: &str = " [masakari: set]";
@@ -86,10 +93,17 @@ impl Masakari {
     /// Has it leave a host alone, or watch it again.
     pub(super) async fn set(&self, entry: &Entry, on_maintenance: bool) -> Result<(), Fault> {
         let body = json!({"host": {"on_maintenance": on_maintenance}});
-        match self.client.change(InstanceHa, Method::PUT, &entry.path, Some(&body)).await {
-            // Its segment is being recovered: it will take it later.
-            Err(Fault::Refused { status: 409, why }) => Err(Fault::Unclear(why)),
-            done => done,
+        let mut tries = 1;
+        loop {
+            match self.client.change(InstanceHa, Method::PUT, &entry.path, Some(&body)).await {
+                // Said twice it does no harm. A conflict means that its segment is being recovered: it will take it later.
+                Err(Fault::Refused { status: 409, .. } | Fault::Unclear(_)) if tries < SET_TRIES => {
+                    tries += 1
+                }
+                Err(Fault::Refused { status: 409, why }) => return Err(Fault::Unclear(why)),
+                done => return done,
+            }
+            tokio::time::sleep(SET_PAUSE).await;
         }
     }
 }

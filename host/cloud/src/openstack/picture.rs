@@ -64,11 +64,8 @@ pub(super) fn hosts(
     by_host.iter().map(host).collect()
 }
 
-/// A service with its reason as it was given; as enabled while its fence is only half there.
-pub(super) fn as_fenced(service: &Service, half: bool) -> Service {
-    if half {
-        return Service { status: "enabled".to_owned(), disabled_reason: None, ..service.clone() };
-    }
+/// A service with its reason as it was given.
+pub(super) fn unmarked(service: &Service) -> Service {
     let reason = service.disabled_reason.as_deref().map(|reason| masakari::split(reason).0.to_owned());
     Service { disabled_reason: reason, ..service.clone() }
 }
