@@ -3,7 +3,7 @@
 It becomes nova/virt/rig.py, since Nova takes drivers from its own package only. A host has a finite size; the source of
 a live migration forgets the guest; and $state_path/knobs.json, read at each use, makes things slow or fail:
 
-    live_migration_seconds  how long a live migration takes
+    live_migration_seconds  how long a live migration takes; how far it is shows in its memory, a gigabyte whatever the guest
     live_migration_fail     it comes back at the end
     migrate_seconds         how long a cold migration takes before the guest is off
     migrate_fail            a cold migration fails on its source
@@ -87,8 +87,10 @@ class RigDriver(fake.FakeDriverWithoutFakeNodes):
 
     def live_migration(self, context, instance, dest, post_method, recover_method, block_migration=False,
                        migrate_data=None):
-        end = time.time() + float(knob("live_migration_seconds", 0))
+        seconds = float(knob("live_migration_seconds", 0))
+        end = time.time() + seconds
         while time.time() < end and instance.uuid not in self._aborted | self._forced:
+            self._tell_progress(migrate_data.migration, (end - time.time()) / seconds)
             time.sleep(0.1)
         self._forced.discard(instance.uuid)
         if instance.uuid in self._aborted or knob("live_migration_fail"):
@@ -97,6 +99,14 @@ class RigDriver(fake.FakeDriverWithoutFakeNodes):
             recover_method(context, instance, dest, migrate_data, migration_status=status)
         else:
             post_method(context, instance, dest, block_migration, migrate_data)
+
+    @staticmethod
+    def _tell_progress(migration, left):
+        total, remaining = 10 ** 9, int(left * 10) * 10 ** 8
+        if migration.memory_remaining != remaining:
+            migration.memory_total, migration.memory_remaining = total, remaining
+            migration.memory_processed = total - remaining
+            migration.save()
 
     def live_migration_abort(self, instance):
         self._aborted.add(instance.uuid)

@@ -146,7 +146,7 @@ struct Seen {
 impl Seen {
     fn free(&self, host: &Host) -> Resources {
         let holds = |i: &&Instance| i.host == host.id || i.other_end.as_ref() == Some(&host.id);
-        self.instances.iter().filter(holds).fold(host.capacity, |free, i| free.minus(i.resources))
+        self.instances.iter().filter(holds).fold(host.capacity.clone(), |free, i| free.minus(&i.resources))
     }
 
     fn is_open(host: &Host) -> bool {
@@ -161,7 +161,7 @@ impl Seen {
             if !open.iter().any(|host| host.id == instance.host) {
                 continue;
             }
-            let fits = |host: &&&Host| host.id != instance.host && self.free(host).fits(instance.resources);
+            let fits = |host: &&&Host| host.id != instance.host && self.free(host).fits(&instance.resources);
             if let Some(to) = open.iter().find(fits) {
                 return Ok((instance.clone(), to.id.clone()));
             }
@@ -388,6 +388,7 @@ async fn live_move_arrives<C: Cloud>(bench: &Bench<'_, C>) -> Result<(), String>
     let (before, to) = bench.subject().await?;
     let id = &before.id;
     bench.refused(CloudCall::AbortLive { instance: id.clone() }).await?;
+    bench.refused(CloudCall::CompleteLive { instance: id.clone() }).await?;
     for (from, to) in [(&before.host, &to), (&to, &before.host)] {
         bench.accepted(CloudCall::LiveMigrate { instance: id.clone(), to: to.clone() }).await?;
         bench.until_settled(id, to).await?;

@@ -4,7 +4,7 @@
 
 use fenix_cloud::sim::trace::{Actor, DIED, Happening, MoveEnd, MoveKind};
 use fenix_cloud::sim::{Act, Spec, World};
-use fenix_core::inventory::{Host, Instance, InstanceState, Service};
+use fenix_core::inventory::{Host, Instance, InstanceState, Resources, Service};
 use fenix_core::time::Time;
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 
@@ -165,6 +165,38 @@ fn an_aborted_live_move_stays() {
 }
 
 #[test]
+fn a_live_move_tells_how_far_it_is() {
+    let mut t = Try::with("[times]\nlive_ms = 10000");
+    t.ok(live("a", "h3"));
+    for (at, progress) in [(0, 0), (999, 0), (1_000, 10), (9_999, 90)] {
+        t.now = at;
+        assert_eq!(t.instance("a").progress, Some(progress), "after {at} ms");
+    }
+    t.wait();
+    assert_eq!(t.instance("a").progress, None);
+}
+
+#[test]
+fn a_live_move_can_be_completed_however_it_hangs() {
+    for hangs in ["0", "1"] {
+        let mut t = Try::with(&format!("[failures]\nlive_hangs = {hangs}"));
+        t.refuses(CloudCall::CompleteLive { instance: "a".into() }, "no live move");
+        t.ok(live("a", "h3"));
+        t.ok(CloudCall::CompleteLive { instance: "a".into() });
+        t.is("a", InstanceState::Active, "h3", None);
+        assert_eq!(t.world.next_event(), None);
+    }
+}
+
+#[test]
+fn every_class_of_resources_has_to_fit() {
+    let mut t = Try::new(SMALL);
+    let card = [("CARD".to_owned(), 1)].into_iter().collect();
+    let resources = Resources { other: card, ..Resources::of(1, 1, 1) };
+    t.refuses(CloudCall::Resize { instance: "a".into(), resources }, "no host has room for instance a");
+}
+
+#[test]
 fn moves_that_cannot_be_are_refused_by_name() {
     let mut t = Try::new(SMALL);
     t.refuses(migrate("a", "h1"), "on host h1 already");
@@ -299,6 +331,7 @@ fn a_move_that_shows_as_over_is_on_its_source_for_readers_and_on_its_way_for_the
 fn a_dead_host_is_evacuated_and_its_instances_are_left_stopped() {
     let mut t = Try::new(SMALL);
     t.act(Act::Crash { host: "h1".into() });
+    assert!(t.host("h1").dead);
     t.ok(CloudCall::Evacuate { instance: "a".into(), to: "h3".into() });
     t.is("a", InstanceState::Moving, "h1", Some("h3"));
     t.wait();
@@ -348,10 +381,9 @@ fn instances_come_where_there_is_most_room_and_go() {
 
 #[test]
 fn a_resize_takes_place_here_or_elsewhere() {
-    use fenix_core::inventory::Resources;
-    let two = Resources { vcpus: 2, memory_mb: 2, disk_gb: 2 };
+    let two = Resources::of(2, 2, 2);
     let mut t = Try::new(SMALL);
-    t.ok(CloudCall::Resize { instance: "a".into(), resources: two });
+    t.ok(CloudCall::Resize { instance: "a".into(), resources: two.clone() });
     t.is("a", InstanceState::Moving, "h1", None);
     t.wait();
     t.is("a", InstanceState::Active, "h1", None);
@@ -362,7 +394,7 @@ fn a_resize_takes_place_here_or_elsewhere() {
     let instance = Instance { id: "c".into(), group: None, host: "h1".into(), ..like };
     t.ok(CloudCall::Boot { instance });
     t.wait();
-    t.ok(CloudCall::Resize { instance: "c".into(), resources: two });
+    t.ok(CloudCall::Resize { instance: "c".into(), resources: two.clone() });
     t.is("c", InstanceState::Moving, "h1", Some("h3"));
     t.wait();
     t.is("c", InstanceState::Active, "h3", None);

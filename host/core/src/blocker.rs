@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::ask::Ask;
-use crate::effect::Effect;
+use crate::effect::{Effect, EffectKind};
 use crate::id::SessionId;
 use crate::policy::Policy;
 use crate::session::{Close, Condition, HostStage, Phase, Session};
@@ -69,7 +69,7 @@ pub fn blockers(state: &State, id: &SessionId, now: Time) -> Vec<Blocker> {
     let open = session.open_asks.iter().filter_map(|ask| session.asks.get(ask));
     all.extend(open.map(|ask| asked(session, ask)));
     let under_way = session.effects.values().filter(|effect| effect.unknown.is_none());
-    all.extend(under_way.map(in_flight));
+    all.extend(under_way.map(|effect| in_flight(state, effect)));
     all.extend(session.refused.iter().map(|standing| Blocker {
         what: What::Refused,
         on: standing.decision.summary(),
@@ -177,11 +177,18 @@ fn asked(session: &Session, ask: &Ask) -> Blocker {
     }
 }
 
-fn in_flight(effect: &Effect) -> Blocker {
+fn in_flight(state: &State, effect: &Effect) -> Blocker {
+    let progress = match &effect.kind {
+        EffectKind::Move { instance, .. } => {
+            state.inventory.instance(instance).and_then(|seen| seen.progress)
+        }
+        EffectKind::Fence { .. } | EffectKind::Release { .. } | EffectKind::Work { .. } => None,
+    };
+    let progress = progress.map(|percent| format!(", {percent} % done")).unwrap_or_default();
     Blocker {
         what: What::Effect,
         on: effect.kind.subject_name(),
-        detail: effect.kind.summary(),
+        detail: format!("{}{progress}", effect.kind.summary()),
         since: effect.admitted_at,
         until: Some(effect.deadline),
         then: "it counts as failed, or its outcome as unknown".into(),

@@ -9,44 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, HostId, InstanceId, ProjectId, Zone};
+pub use crate::resources::{Amounts, Resources};
 use crate::shared::{SharedMap, SharedSet};
 use crate::time::Millis;
-
-/// What an instance needs, or a host offers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resources {
-    /// Virtual CPUs.
-    pub vcpus: u32,
-    /// Memory in MiB.
-    pub memory_mb: u32,
-    /// Disk in GB.
-    pub disk_gb: u32,
-}
-
-impl Resources {
-    /// True if `self` has room for `need` in every dimension.
-    pub fn fits(self, need: Resources) -> bool {
-        need.vcpus <= self.vcpus && need.memory_mb <= self.memory_mb && need.disk_gb <= self.disk_gb
-    }
-
-    /// `self` with `other` added, in every dimension.
-    pub fn plus(self, other: Resources) -> Resources {
-        Resources {
-            vcpus: self.vcpus.saturating_add(other.vcpus),
-            memory_mb: self.memory_mb.saturating_add(other.memory_mb),
-            disk_gb: self.disk_gb.saturating_add(other.disk_gb),
-        }
-    }
-
-    /// `self` with `other` taken away; never below zero.
-    pub fn minus(self, other: Resources) -> Resources {
-        Resources {
-            vcpus: self.vcpus.saturating_sub(other.vcpus),
-            memory_mb: self.memory_mb.saturating_sub(other.memory_mb),
-            disk_gb: self.disk_gb.saturating_sub(other.disk_gb),
-        }
-    }
-}
 
 /// What a machine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,6 +57,10 @@ pub struct Host {
     pub up: bool,
     /// Names the running boot: another value means that it was restarted in between.
     pub boot: String,
+    /// True once somebody who knows has said so: nothing runs on it any more, so that what was on it may be begun anew
+    /// elsewhere. A host that merely does not answer may still run everything.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dead: bool,
 }
 
 impl Host {
@@ -155,6 +124,9 @@ pub struct Instance {
     pub other_end: Option<HostId>,
     /// How it can be moved.
     pub movable: Movable,
+    /// How much of a live move is done, in percent and tens of it, while the infrastructure says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
 }
 
 impl Instance {
@@ -205,6 +177,16 @@ impl Group {
             (false, most) => most,
         }
     }
+}
+
+/// How much of something is done, as [`Instance::progress`] has it: whoever looks often shall not store every look.
+pub fn progress(done: u64, all: u64) -> u8 {
+    let tens = done.min(all).saturating_mul(10) / all.max(1);
+    tens as u8 * 10
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One difference between what was known and what was seen.
@@ -298,12 +280,15 @@ impl Inventory {
 
     /// What instances hold on a host.
     pub fn used(&self, host: &HostId) -> Resources {
-        self.used.get(host).copied().unwrap_or_default()
+        self.used.get(host).cloned().unwrap_or_default()
     }
 
     /// What a host offers and no instance holds.
     pub fn unused(&self, host: &Host) -> Resources {
-        host.capacity.minus(self.used(&host.id))
+        match self.used.get(&host.id) {
+            Some(used) => host.capacity.minus(used),
+            None => host.capacity.clone(),
+        }
     }
 
     /// Computes that may take instances, as far as their own state goes, and have virtual CPUs left; by name.
@@ -331,7 +316,7 @@ impl Inventory {
             for host in instance.ends() {
                 on_host.entry(host).or_default().push(instance.id.clone());
                 let used = used.entry(host).or_default();
-                *used = used.plus(instance.resources);
+                *used = used.plus(&instance.resources);
             }
             if let Some(group) = &instance.group {
                 members.entry(group).or_default().push(instance.id.clone());
@@ -381,7 +366,7 @@ impl Inventory {
         for host in instance.ends() {
             add_to(&mut self.on_host, host, &instance.id);
             let used = self.used.get_or_insert_with(host.clone(), Resources::default);
-            *used = used.plus(instance.resources);
+            *used = used.plus(&instance.resources);
             self.look_for_room(host);
         }
         if let Some(group) = &instance.group {
@@ -397,7 +382,7 @@ impl Inventory {
             if !self.on_host.contains_key(host) {
                 self.used.remove(host);
             } else if let Some(used) = self.used.get_mut(host) {
-                *used = used.minus(old.resources);
+                *used = used.minus(&old.resources);
             }
             self.look_for_room(host);
         }

@@ -12,8 +12,6 @@ use crate::session::{Condition, Session};
 use crate::state::State;
 use crate::time::Time;
 
-const NONE: Resources = Resources { vcpus: 0, memory_mb: 0, disk_gb: 0 };
-
 /// An effect's full name.
 pub type EffectRef<'a> = (&'a SessionId, EffectId);
 
@@ -72,20 +70,20 @@ impl State {
                 .inventory
                 .instance(instance)
                 .filter(|instance| instance.ends().all(|end| end != host))
-                .map(|instance| instance.resources),
+                .map(|instance| &instance.resources),
             EffectKind::Move { .. }
             | EffectKind::Fence { .. }
             | EffectKind::Release { .. }
             | EffectKind::Work { .. } => None,
         };
         let coming = self.finder.to(host).filter_map(|key| self.effect(key));
-        coming.filter_map(claim).fold(NONE, Resources::plus)
+        coming.filter_map(claim).fold(Resources::default(), |sum, claim| sum.plus(claim))
     }
 
     /// What is left on a host after everything seen there and every claim but one.
     pub fn free(&self, host: &HostId, but: Option<EffectRef<'_>>) -> Resources {
         let Some(seen) = self.inventory.host(host) else { return Resources::default() };
-        self.inventory.unused(seen).minus(self.claims(host, but))
+        self.inventory.unused(seen).minus(&self.claims(host, but))
     }
 
     /// Members of a group on a host, or claimed to come there, without one of them.

@@ -10,6 +10,7 @@ pub mod time;
 
 mod difference;
 pub mod inventory;
+pub mod resources;
 
 pub mod ask;
 pub mod blocker;

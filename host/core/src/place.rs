@@ -1,5 +1,6 @@
 //! Where instances could go: the witness that capacity rules ask for, and the advice that workflows get.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::effect::Subject;
@@ -45,7 +46,9 @@ impl<'a> Rooms<'a> {
         let mut rooms: Vec<Room> =
             state.inventory.roomy().filter_map(|host| room(state, session, host)).collect();
         rooms.sort_by(|a, b| {
-            (a.preference, a.free.vcpus, &a.host).cmp(&(b.preference, b.free.vcpus, &b.host))
+            // What few hosts have is kept for those who need it.
+            let order = |room: &Room| (room.preference, !room.free.other.is_none(), room.free.vcpus);
+            order(a).cmp(&order(b)).then_with(|| a.host.cmp(&b.host))
         });
         Self { state, session, rooms }
     }
@@ -64,7 +67,10 @@ impl<'a> Rooms<'a> {
             .filter(|instance| instance.host == *host && !self.is_leaving(&instance.id))
             .collect();
         leaving.sort_by(|a, b| {
-            let size = |i: &Instance| (i.resources.vcpus, i.resources.memory_mb, i.resources.disk_gb);
+            let size = |i: &Instance| {
+                let Resources { vcpus, memory_mb, disk_gb, other } = &i.resources;
+                (!other.is_none(), *vcpus, *memory_mb, *disk_gb)
+            };
             size(b).cmp(&size(a)).then_with(|| a.id.cmp(&b.id))
         });
         let mut taken: BTreeMap<HostId, Resources> = BTreeMap::new();
@@ -76,20 +82,17 @@ impl<'a> Rooms<'a> {
             }
             let fits = |room: &&Room| {
                 room.host != *host
-                    && room
-                        .free
-                        .minus(taken.get(&room.host).copied().unwrap_or_default())
-                        .fits(instance.resources)
+                    && left(room, &taken).fits(&instance.resources)
                     && self.group_allows(instance, &room.host, &joined)
             };
             let Some(room) = self.rooms.iter().find(fits) else {
                 return Err(format!(
-                    "no host has room for instance {} ({} vcpus, {} MiB)",
-                    instance.id, instance.resources.vcpus, instance.resources.memory_mb
+                    "no host has room for instance {} ({})",
+                    instance.id, instance.resources
                 ));
             };
             let sum = taken.entry(room.host.clone()).or_default();
-            *sum = sum.plus(instance.resources);
+            *sum = sum.plus(&instance.resources);
             if let Some(group) = &instance.group {
                 *joined.entry((group.clone(), room.host.clone())).or_default() += 1;
             }
@@ -123,16 +126,15 @@ impl<'a> Rooms<'a> {
     }
 
     fn headroom_left(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Result<(), String> {
-        let headroom = self.session.plan.terms.headroom;
-        if headroom == Resources::default() {
+        let headroom = &self.session.plan.terms.headroom;
+        if *headroom == Resources::default() {
             return Ok(());
         }
         let left = self
             .rooms
             .iter()
             .filter(|room| room.host != *leaving)
-            .map(|room| room.free.minus(taken.get(&room.host).copied().unwrap_or_default()))
-            .fold(Resources::default(), Resources::plus);
+            .fold(Resources::default(), |sum, room| sum.plus(&left(room, taken)));
         if left.fits(headroom) {
             return Ok(());
         }
@@ -140,6 +142,14 @@ impl<'a> Rooms<'a> {
             "{} vcpus and {} MiB would stay free, and the session keeps {} vcpus and {} MiB",
             left.vcpus, left.memory_mb, headroom.vcpus, headroom.memory_mb
         ))
+    }
+}
+
+/// What is left of a room by what was placed there.
+fn left<'a>(room: &'a Room, taken: &BTreeMap<HostId, Resources>) -> Cow<'a, Resources> {
+    match taken.get(&room.host) {
+        Some(taken) => Cow::Owned(room.free.minus(taken)),
+        None => Cow::Borrowed(&room.free),
     }
 }
 

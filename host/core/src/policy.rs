@@ -23,6 +23,17 @@ pub enum Policy {
     Force,
 }
 
+/// What becomes of a live move that has taken as long as its instance bears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowLive {
+    /// It is given up; the instance stays on its host, and is moved another way.
+    #[default]
+    Abort,
+    /// It ends at once: the instance stands still until it has arrived. If that does not help, it is given up.
+    Complete,
+}
+
 /// One policy per kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,6 +48,9 @@ pub struct Policies {
     pub failed_move: Policy,
     /// An action on a host failed.
     pub failed_action: Policy,
+    /// A live move takes too long.
+    #[serde(skip_serializing_if = "is_default")]
+    pub slow_live: SlowLive,
 }
 
 impl Default for Policies {
@@ -48,6 +62,7 @@ impl Default for Policies {
             unmanaged: Policy::Stop,
             failed_move: Policy::Retry,
             failed_action: Policy::Stop,
+            slow_live: SlowLive::Abort,
         }
     }
 }
@@ -90,7 +105,7 @@ pub struct Terms {
     pub own_action_within: Millis,
     /// True if managers are asked about each instance by itself, as the first Fenix' `vnf` workflow did, instead of
     /// about all of a host (contract rule 11).
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ask_per_instance: bool,
 }
 
@@ -118,6 +133,7 @@ impl Default for Terms {
     }
 }
 
-fn is_false(value: &bool) -> bool {
-    !value
+/// What older builds do not know is not written down unless it says something.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

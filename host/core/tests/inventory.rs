@@ -39,10 +39,11 @@ fn host((id, vcpus, enabled): (&str, u32, bool)) -> Host {
         id: id.into(),
         kind: HostKind::Compute,
         zone: "z".into(),
-        capacity: Resources { vcpus, memory_mb: 1024, disk_gb: 10 },
+        capacity: Resources::of(vcpus, 1024, 10),
         service,
         up: true,
         boot: "b".into(),
+        dead: false,
     }
 }
 
@@ -53,10 +54,11 @@ fn instance((id, host, vcpus, group): (&str, &str, u32, &str)) -> Instance {
         project: "p".into(),
         group: (!group.is_empty()).then(|| group.into()),
         host: host.into(),
-        resources: Resources { vcpus, memory_mb: 1, disk_gb: 1 },
+        resources: Resources::of(vcpus, 1, 1),
         state: InstanceState::Active,
         other_end: None,
         movable: Movable::Any,
+        progress: None,
     }
 }
 

@@ -31,10 +31,11 @@ fn host(id: &str, kind: HostKind) -> Host {
         id: id.into(),
         kind,
         zone: "z".into(),
-        capacity: Resources { vcpus: 4, memory_mb: 4096, disk_gb: 40 },
+        capacity: Resources::of(4, 4096, 40),
         service: if kind == HostKind::Compute { Service::Enabled } else { Service::Absent },
         up: true,
         boot: "1".into(),
+        dead: false,
     }
 }
 
@@ -45,10 +46,11 @@ fn instance(id: &str, on: &str, group: Option<&str>) -> Instance {
         project: "p".into(),
         group: group.map(Into::into),
         host: on.into(),
-        resources: Resources { vcpus: 2, memory_mb: 1024, disk_gb: 10 },
+        resources: Resources::of(2, 1024, 10),
         state: InstanceState::Active,
         other_end: None,
         movable: Movable::Any,
+        progress: None,
     }
 }
 
@@ -223,6 +225,14 @@ fn fence(session: &mut Session, host: &str) {
 
 fn stage(host: &'static str, stage: HostStage) -> impl FnOnce(&mut Scene) {
     move |scene| scene.session("s", |session| stand(session, host, stage, true))
+}
+
+/// A host no longer answers, and perhaps somebody knows that it is dead.
+fn goes_down(id: &'static str, dead: bool) -> impl Fn(&mut Scene) {
+    move |scene| {
+        let seen = scene.state.inventory.host(&id.into()).unwrap().clone();
+        scene.see(Change::Host(Host { up: false, dead, ..seen }));
+    }
 }
 
 fn moving(instance: &str, to: &str, how: MoveHow, ask: Option<u32>) -> Decision {
@@ -423,6 +433,17 @@ fn work_follows_the_fence_and_an_empty_host_inside_the_window() {
         scene.see(Change::Host(Host { service: disabled, ..host("a", HostKind::Compute) }));
     };
     check(emptied, work("a"), None);
+    let silent = |scene: &mut Scene| {
+        emptied(scene);
+        goes_down("a", false)(scene);
+    };
+    check(silent, work("a"), Some(Rule::R4));
+    // What was begun there may have restarted it.
+    let restarting = |scene: &mut Scene| {
+        silent(scene);
+        scene.session("s", |session| stand(session, "a", HostStage::Working, true));
+    };
+    check(restarting, work("a"), None);
     let reenabled = |scene: &mut Scene| {
         emptied(scene);
         scene.see(Change::Host(host("a", HostKind::Compute)));
@@ -466,7 +487,7 @@ fn nothing_moves_and_nothing_is_fenced_without_room() {
     check(b_full, fence_of("b"), Some(Rule::R5));
     let headroom = |scene: &mut Scene| {
         scene.session("s", |session| {
-            plan_of(session).terms.headroom = Resources { vcpus: 3, memory_mb: 0, disk_gb: 0 };
+            plan_of(session).terms.headroom = Resources::of(3, 0, 0);
         });
     };
     check(headroom, fence_of("b"), Some(Rule::R5));
@@ -570,6 +591,9 @@ fn only_subjects_of_the_session_are_touched() {
         scene.see(Change::Instance(Instance { movable: fixed, ..instance("i1", "a", None) }));
     };
     check(stuck, move_i1(), Some(Rule::R11));
+    check(goes_down("a", false), move_i1(), Some(Rule::R11));
+    check(goes_down("a", true), move_i1(), None);
+    check(goes_down("x", true), move_i1(), Some(Rule::R11));
     check(
         |scene| scene.session("s", |session| fence(session, "b")),
         moving("i1", "b", MoveHow::Migrate, Some(1)),

@@ -71,6 +71,11 @@ pub enum CloudCall {
         /// The instance.
         instance: InstanceId,
     },
+    /// Lets a live move that is under way end now, whatever that costs its guest: it stands still until it has arrived.
+    CompleteLive {
+        /// The instance.
+        instance: InstanceId,
+    },
     /// Rebuilds an instance of a dead host elsewhere.
     Evacuate {
         /// The instance.

@@ -297,6 +297,7 @@ pub(crate) fn call_text(call: &CloudCall) -> String {
         CloudCall::Confirm { instance } => format!("confirm {instance}"),
         CloudCall::Revert { instance } => format!("revert {instance}"),
         CloudCall::AbortLive { instance } => format!("abort live move of {instance}"),
+        CloudCall::CompleteLive { instance } => format!("complete live move of {instance}"),
         CloudCall::Evacuate { instance, to } => format!("evacuate {instance} to {to}"),
         CloudCall::Reboot { host, .. } => format!("reboot {host}"),
         CloudCall::Boot { instance } => format!("boot {}", instance.id),

@@ -78,7 +78,7 @@ fn history() -> Vec<Record> {
         terms: Terms::default(),
     };
     let look = |look: u32| {
-        let capacity = Resources { vcpus: 1, memory_mb: 1, disk_gb: 1 };
+        let capacity = Resources::of(1, 1, 1);
         let host = Host {
             id: "h".into(),
             kind: HostKind::Compute,
@@ -87,6 +87,7 @@ fn history() -> Vec<Record> {
             service: Service::Enabled,
             up: true,
             boot: format!("boot-{look}"),
+            dead: false,
         };
         (None, Body::Observed { change: Change::Host(host) })
     };

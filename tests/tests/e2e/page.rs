@@ -180,7 +180,7 @@ fn a_failed_session_says_what_failed() {
 #[test]
 fn whatever_comes_from_the_server_stays_text() {
     let mut spec = small_cloud();
-    let capacity = spec.rack[0].capacity;
+    let capacity = spec.rack[0].capacity.clone();
     spec.host.push(HostSpec {
         id: HOSTILE.into(),
         kind: HostKind::Compute,

@@ -96,19 +96,31 @@ impl Acts {
 
     /// Gives up a live move.
     pub(super) async fn abort_live(&self, instance: &InstanceId) -> Result<(), CloudError> {
+        let (live, path) = self.live(instance).await?;
+        let aborted = self.client.change(Compute, Method::DELETE, &path, None).await;
+        aborted.map_err(|fault| error(fault, || live))
+    }
+
+    /// Lets a live move end with its guest standing still.
+    pub(super) async fn complete_live(&self, instance: &InstanceId) -> Result<(), CloudError> {
+        let (live, path) = self.live(instance).await?;
+        let path = format!("{path}/action");
+        let force = json!({"force_complete": null});
+        let forced = self.client.change(Compute, Method::POST, &path, Some(&force)).await;
+        forced.map_err(|fault| error(fault, || live))
+    }
+
+    /// The live migration of a server that is under way: its name and its path.
+    async fn live(&self, instance: &InstanceId) -> Result<(String, String), CloudError> {
         self.there(instance).await?;
         let path = format!("/os-migrations?instance_uuid={}&limit=1", escaped(instance.as_str()));
         let read: Result<Migrations, Fault> = self.client.get(Compute, &path).await;
         let Migrations { migrations } = read.map_err(unread)?;
-        let is_live = |migration: &Migration| {
-            !migration.is_over() && migration.migration_type.as_deref() == Some("live-migration")
-        };
-        let Some(live) = migrations.into_iter().find(is_live) else {
+        let Some(live) = migrations.into_iter().find(Migration::is_live_under_way) else {
             return Err(refused(format!("no live migration of server {instance} is under way")));
         };
-        let path = format!("/servers/{}/migrations/{}", escaped(instance.as_str()), live.id);
-        let gone = || format!("live migration {} of server {instance}", live.id);
-        self.client.change(Compute, Method::DELETE, &path, None).await.map_err(|fault| error(fault, gone))
+        let name = format!("live migration {} of server {instance}", live.id);
+        Ok((name, format!("/servers/{}/migrations/{}", escaped(instance.as_str()), live.id)))
     }
 
     /// Rebuilds a server of a dead host elsewhere. The host is told to be down first: its nova-compute, if it comes

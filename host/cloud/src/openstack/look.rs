@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use fenix_core::id::{HostId, InstanceId};
-use fenix_core::inventory::{Host, Instance, Resources};
+use fenix_core::inventory::{self, Host, Instance, Resources};
 use fenix_engine::ports::CloudReply;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::client::{Client, Fault, Service::Compute, Service::Placement};
 use super::picture::{self, Ends, Groups};
 use super::wire::{
-    Aggregate, Aggregates, Allocations, Hypervisors, Inventories, Migration, Migrations, OneServer,
-    ProviderAllocations, Providers, Server, ServerGroups, Servers, Services,
+    Aggregate, Aggregates, Allocations, Hypervisors, Inventories, Migration, Migrations, OneLive, OneServer,
+    Provider, ProviderAllocations, Providers, Server, ServerGroups, Servers, Services,
 };
 
 /// Rows of one page; Nova gives no more by default.
@@ -197,7 +197,25 @@ impl Looks {
             providers.extend(self.held_by(&migration.uuid).await?.allocations.into_keys());
         }
         let held = providers.iter().filter_map(|provider| layout.host_of.get(provider)).cloned().collect();
-        Ok(Ends { migration, held: Some(held) })
+        let progress = match migration.as_ref().filter(|migration| migration.is_live_under_way()) {
+            Some(live) => self.progress(&server.id, live).await?,
+            None => None,
+        };
+        Ok(Ends { migration, held: Some(held), progress })
+    }
+
+    /// How far a live migration is; Nova says so only while it runs.
+    async fn progress(&self, server: &str, live: &Migration) -> Result<Option<u8>, Fault> {
+        let path = format!("/servers/{server}/migrations/{}", live.id);
+        match self.client.find::<OneLive>(Compute, &path).await {
+            Ok(found) => {
+                let copied = found.and_then(|found| found.migration.copied());
+                Ok(copied.map(|(done, all)| inventory::progress(done, all)))
+            }
+            // It ended in between.
+            Err(Fault::Refused { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Servers as instances; `suspects` are looked at closely also if they seem to be at rest.
@@ -219,51 +237,50 @@ impl Looks {
 
     async fn hosts(&self, services: &[super::wire::Service], layout: &Layout) -> Result<Vec<Host>, Fault> {
         let computes = services.iter().filter(|service| service.binary == picture::COMPUTE);
-        let of = |service: &super::wire::Service| {
-            let host = service.host.clone();
-            layout.providers_of(&service.host).map(|id| (host.clone(), id.to_owned())).collect::<Vec<_>>()
+        let nodes: BTreeMap<&str, &str> = computes
+            .flat_map(|service| layout.providers_of(&service.host).map(|node| (node, service.host.as_str())))
+            .collect();
+        let of_a_node = |provider: Provider| {
+            let host = nodes.get(provider.root_provider_uuid.as_str())?;
+            Some(((*host).to_owned(), provider))
         };
-        let wanted: Vec<(String, String)> = computes.flat_map(of).collect();
-        let generations = self.generations(&wanted).await?;
-        let capacity = |(host, provider): (String, String)| {
-            let generation = generations.get(&provider).copied();
-            async move { Ok((host, self.capacity(&provider, generation).await?)) }
-        };
+        let providers: Vec<(String, Provider)> =
+            self.trees(&nodes).await?.into_iter().filter_map(of_a_node).collect();
+        let capacity =
+            |(host, provider): (String, Provider)| async move { Ok((host, self.capacity(&provider).await?)) };
         let each: Vec<(String, Resources)> =
-            stream::iter(wanted).map(capacity).buffered(AT_A_TIME).try_collect().await?;
+            stream::iter(providers).map(capacity).buffered(AT_A_TIME).try_collect().await?;
         let mut capacities: BTreeMap<String, Resources> = BTreeMap::new();
         for (host, resources) in each {
             let sum = capacities.entry(host).or_default();
-            *sum = sum.plus(resources);
+            *sum = sum.plus(&resources);
         }
         let services: Vec<super::wire::Service> = services.iter().map(picture::unmarked).collect();
         Ok(picture::hosts(&services, &capacities, &layout.aggregates, self.zone_key.as_deref()))
     }
 
-    /// The generations of providers: of one alone if that is all that is wanted.
-    async fn generations(&self, wanted: &[(String, String)]) -> Result<BTreeMap<String, u64>, Fault> {
-        let path = match wanted {
-            [] => return Ok(BTreeMap::new()),
-            [(_, one)] => format!("/resource_providers?uuid={one}"),
+    /// The providers of nodes with all their parts; perhaps others too, if more than one node is wanted.
+    async fn trees(&self, nodes: &BTreeMap<&str, &str>) -> Result<Vec<Provider>, Fault> {
+        let path = match nodes.keys().collect::<Vec<_>>().as_slice() {
+            [] => return Ok(Vec::new()),
+            [one] => format!("/resource_providers?in_tree={one}"),
             _ => "/resource_providers".to_owned(),
         };
         let Providers { resource_providers } = self.client.get(Placement, &path).await?;
-        Ok(resource_providers.into_iter().map(|provider| (provider.uuid, provider.generation)).collect())
+        Ok(resource_providers)
     }
 
     /// What a provider offers, asked for again only after it changed.
-    async fn capacity(&self, provider: &str, generation: Option<u64>) -> Result<Resources, Fault> {
-        // No provider, nothing offered: its nova-compute has not told Placement of it yet.
-        let Some(generation) = generation else { return Ok(Resources::default()) };
+    async fn capacity(&self, provider: &Provider) -> Result<Resources, Fault> {
         let kept = || self.capacities.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept().get(provider).copied();
-        if let Some((_, resources)) = known.filter(|(of, _)| *of == generation) {
+        let known = kept().get(&provider.uuid).cloned();
+        if let Some((_, resources)) = known.filter(|(of, _)| *of == provider.generation) {
             return Ok(resources);
         }
-        let path = format!("/resource_providers/{provider}/inventories");
+        let path = format!("/resource_providers/{}/inventories", provider.uuid);
         let Inventories { inventories } = self.client.get(Placement, &path).await?;
         let resources = picture::capacity(&inventories);
-        kept().insert(provider.to_owned(), (generation, resources));
+        kept().insert(provider.uuid.clone(), (provider.generation, resources.clone()));
         Ok(resources)
     }
 

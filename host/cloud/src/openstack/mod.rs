@@ -151,6 +151,7 @@ impl OpenStack {
             CloudCall::Confirm { instance } => acts.confirm(instance).await,
             CloudCall::Revert { instance } => acts.revert(instance).await,
             CloudCall::AbortLive { instance } => acts.abort_live(instance).await,
+            CloudCall::CompleteLive { instance } => acts.complete_live(instance).await,
             CloudCall::Evacuate { instance, to } => acts.evacuate(instance, to).await,
             CloudCall::Reboot { host, .. } => Err(CloudError::Refused(format!(
                 "Nova restarts no machines; host {host} needs an action that does"

@@ -15,15 +15,22 @@ pub(super) const COMPUTE: &str = "nova-compute";
 /// Disk of a host that offers none of its own: its servers are on storage that all hosts share.
 const SHARED_DISK: u32 = u32::MAX;
 
-/// What a node offers, from its inventories in Placement.
+/// Classes with a dimension of their own.
+const USUAL: [&str; 3] = ["VCPU", "MEMORY_MB", "DISK_GB"];
+
+/// CPUs that servers have for themselves.
+const PINNED: &str = "PCPU";
+
+/// What a provider offers, from its inventories in Placement.
 pub(super) fn capacity(inventories: &BTreeMap<String, Inventory>) -> Resources {
-    let of = |class: &str| inventories.get(class).map(offered);
-    // Pinned CPUs are a class of their own.
-    let vcpus = of("VCPU").unwrap_or(0).saturating_add(of("PCPU").unwrap_or(0));
+    let of = |class: &str| inventories.get(class).map_or(0, offered);
+    let other = inventories.keys().filter(|class| !USUAL.contains(&class.as_str()));
     Resources {
-        vcpus,
-        memory_mb: of("MEMORY_MB").unwrap_or(0),
-        disk_gb: of("DISK_GB").unwrap_or(SHARED_DISK),
+        // Pinned ones are CPUs as well; only who needs such a one is bound to their number.
+        vcpus: of("VCPU").saturating_add(of(PINNED)),
+        memory_mb: of("MEMORY_MB"),
+        disk_gb: of("DISK_GB"),
+        other: other.map(|class| (class.clone(), of(class))).collect(),
     }
 }
 
@@ -54,14 +61,30 @@ pub(super) fn hosts(
             id: HostId::from(*id),
             kind: if compute.is_some() { HostKind::Compute } else { HostKind::Controller },
             zone: Zone::from(zone),
-            capacity: capacities.get(*id).copied().unwrap_or_default(),
+            capacity: capacities.get(*id).cloned().map(sharing_disk).unwrap_or_default(),
             service: compute.map_or(inventory::Service::Absent, |compute| state_of(compute)),
-            up: services.iter().all(|service| service.state == "up" && !service.forced_down),
+            // Whether servers run and can leave is its nova-compute's matter alone.
+            up: match compute {
+                Some(compute) => is_up(compute),
+                None => services.iter().all(|service| is_up(service)),
+            },
             // Nova knows nothing of boots.
             boot: String::new(),
+            // Only people and fencing agents say so, never Nova by itself.
+            dead: compute.is_some_and(|compute| compute.forced_down),
         }
     };
     by_host.iter().map(host).collect()
+}
+
+fn is_up(service: &Service) -> bool {
+    service.state == "up" && !service.forced_down
+}
+
+/// Where a node offers no disk, its servers have theirs elsewhere.
+fn sharing_disk(capacity: Resources) -> Resources {
+    let disk_gb = if capacity.disk_gb == 0 { SHARED_DISK } else { capacity.disk_gb };
+    Resources { disk_gb, ..capacity }
 }
 
 /// A service with its reason as it was given.
@@ -134,6 +157,8 @@ pub(super) struct Ends {
     pub(super) migration: Option<Migration>,
     /// The hosts on which it holds something, under its own name or its migration's; `None` = not asked.
     pub(super) held: Option<BTreeSet<String>>,
+    /// How far its live migration is.
+    pub(super) progress: Option<u8>,
 }
 
 impl Ends {
@@ -144,7 +169,9 @@ impl Ends {
     /// The end that is not the server's host, if there is one. Where Placement holds nothing, a migration's word counts only
     /// while something is done to the server: clouds have migrations that were never closed.
     fn other(&self, host: &str, is_quiet: bool) -> Option<HostId> {
-        let held = self.held.iter().flatten().map(String::as_str).find(|end| *end != host);
+        let left = self.migration.as_ref().and_then(Migration::left_dead);
+        let held =
+            self.held.iter().flatten().map(String::as_str).find(|end| *end != host && Some(*end) != left);
         let named = || {
             let migration = self.under_way().filter(|_| !is_quiet || self.held.is_none())?;
             let ends = [migration.dest_compute.as_deref(), migration.source_compute.as_deref()];
@@ -169,6 +196,7 @@ pub(super) fn instance(server: &Server, ends: &Ends, groups: &Groups) -> Option<
         state: state(server, ends, other_end.is_some()),
         other_end,
         movable: movable(server, group),
+        progress: ends.progress,
     })
 }
 
@@ -203,12 +231,30 @@ fn needs(server: &Server) -> Resources {
     let root = if server.is_on_volume() { 0 } else { *disk };
     let said =
         |class: &str| extra_specs.get(&format!("resources:{class}")).and_then(|text| text.parse().ok());
+    let vcpus = said("VCPU").unwrap_or(*vcpus);
+    let mut other: BTreeMap<String, u32> = BTreeMap::new();
+    if extra_specs.get("hw:cpu_policy").is_some_and(|policy| policy == "dedicated") {
+        other.insert(PINNED.to_owned(), vcpus);
+    }
+    for (class, amount) in extra_specs.iter().filter_map(|(key, text)| amount_of(key, text)) {
+        let sum = other.entry(class.to_owned()).or_default();
+        *sum = sum.saturating_add(amount);
+    }
     Resources {
-        vcpus: said("VCPU").unwrap_or(*vcpus),
+        vcpus,
         memory_mb: said("MEMORY_MB").unwrap_or(*ram),
         disk_gb: said("DISK_GB")
             .unwrap_or(root.saturating_add(*ephemeral).saturating_add(swap.div_ceil(1024))),
+        other: other.into_iter().collect(),
     }
+}
+
+/// What an extra spec asks for of a class without a dimension of its own: `resources:CLASS`, or `resources1:CLASS` for
+/// one of several groups of them.
+fn amount_of<'a>(key: &'a str, text: &str) -> Option<(&'a str, u32)> {
+    let (prefix, class) = key.split_once(':')?;
+    let is_asked = prefix.starts_with("resources") && !USUAL.contains(&class);
+    Some((class, text.parse().ok()?)).filter(|_| is_asked)
 }
 
 /// Whether Nova would move a server, and how.
@@ -277,6 +323,12 @@ mod tests {
         let ends = |status: &str, held: &[&str]| Ends {
             migration: (!status.is_empty()).then(|| migration(status)),
             held: Some(held.iter().map(|host| (*host).to_owned()).collect()),
+            progress: None,
+        };
+        let evacuated = |status: &str| {
+            let mut ends = ends(status, &["a", "b"]);
+            ends.migration.as_mut().unwrap().migration_type = Some("evacuation".to_owned());
+            ends
         };
         let check = |vm: &str, task: Option<&str>, host: &str, ends: Ends, state, other: Option<&str>| {
             let server = server(|value| {
@@ -307,6 +359,10 @@ mod tests {
         // One that was never closed, of a server at rest; and one that has just begun.
         check("active", None, "a", ends("running", &["a"]), Active, None);
         check("active", Some("migrating"), "a", ends("preparing", &["a"]), Moving, Some("b"));
+        // Rebuilt from a dead host: that still counts it, until it starts again.
+        check("active", Some("rebuilding"), "b", evacuated("accepted"), Moving, Some("a"));
+        check("active", None, "b", evacuated("done"), Active, None);
+        check("stopped", None, "b", evacuated("completed"), Stopped, None);
         // Other things.
         check("error", None, "a", ends("error", &["a", "b"]), Error, Some("b"));
         check("building", Some("spawning"), "a", Ends::default(), Building, None);
@@ -322,13 +378,26 @@ mod tests {
 
     #[test]
     fn a_server_takes_what_nova_asks_placement_for() {
-        let check = |change: fn(&mut Value), expected: (u32, u32, u32)| {
-            let Resources { vcpus, memory_mb, disk_gb } = needs(&server(change));
-            assert_eq!((vcpus, memory_mb, disk_gb), expected);
+        let check = |change: fn(&mut Value), expected: Resources| {
+            assert_eq!(needs(&server(change)), expected);
         };
-        check(|_| {}, (2, 512, 12));
-        check(|value| value["image"] = json!(""), (2, 512, 2));
-        check(|value| value["flavor"]["extra_specs"] = json!({"resources:VCPU": "0"}), (0, 512, 12));
+        let with = |vcpus: u32, other: &[(&str, u32)]| Resources {
+            other: other.iter().map(|(class, amount)| ((*class).to_owned(), *amount)).collect(),
+            ..Resources::of(vcpus, 512, 12)
+        };
+        check(|_| {}, with(2, &[]));
+        check(|value| value["image"] = json!(""), Resources::of(2, 512, 2));
+        check(|value| value["flavor"]["extra_specs"] = json!({"resources:VCPU": "0"}), with(0, &[]));
+        check(
+            |value| value["flavor"]["extra_specs"] = json!({"hw:cpu_policy": "dedicated"}),
+            with(2, &[("PCPU", 2)]),
+        );
+        check(
+            |value| {
+                value["flavor"]["extra_specs"] = json!({"resources:CUSTOM_FPGA": "1", "resources2:CUSTOM_FPGA": "2", "hw:resources:VGPU": "1"});
+            },
+            with(2, &[("CUSTOM_FPGA", 3)]),
+        );
     }
 
     #[test]
@@ -385,8 +454,7 @@ mod tests {
             service(COMPUTE, "a", "up", "disabled"),
             service(COMPUTE, "b", "up", "enabled"),
         ];
-        let capacities =
-            BTreeMap::from([("a".to_owned(), Resources { vcpus: 16, memory_mb: 1, disk_gb: 1 })]);
+        let capacities = BTreeMap::from([("a".to_owned(), Resources::of(16, 1, 1))]);
         let rack = Aggregate {
             hosts: vec!["b".into()],
             metadata: BTreeMap::from([("rack".to_owned(), "r7".to_owned())]),
@@ -415,9 +483,12 @@ mod tests {
             "VCPU": {"total": 16, "reserved": 2, "allocation_ratio": 1.5},
             "PCPU": {"total": 4, "reserved": 0, "allocation_ratio": 1.0},
             "MEMORY_MB": {"total": 32768, "reserved": 512, "allocation_ratio": 1.0},
+            "CUSTOM_FPGA": {"total": 2, "reserved": 0, "allocation_ratio": 1.0},
         }))
         .unwrap();
-        let expected = Resources { vcpus: 25, memory_mb: 32256, disk_gb: SHARED_DISK };
+        let other = [("PCPU".to_owned(), 4), ("CUSTOM_FPGA".to_owned(), 2)].into_iter().collect();
+        let expected = Resources { other, ..Resources::of(25, 32256, 0) };
         assert_eq!(capacity(&inventories), expected);
+        assert_eq!(sharing_disk(expected).disk_gb, SHARED_DISK);
     }
 }

@@ -158,6 +158,47 @@ impl Migration {
             "confirmed" | "reverted" | "error" | "failed" | "completed" | "cancelled" | "done"
         )
     }
+
+    /// True for a live one that is not over.
+    pub(super) fn is_live_under_way(&self) -> bool {
+        !self.is_over() && self.migration_type.as_deref() == Some("live-migration")
+    }
+
+    /// The host that its server was rebuilt from, if it was: until that host starts again Placement books the server there,
+    /// too, and nothing of it runs there.
+    pub(super) fn left_dead(&self) -> Option<&str> {
+        let is_evacuation = self.migration_type.as_deref() == Some("evacuation") && self.is_over();
+        self.source_compute.as_deref().filter(|_| is_evacuation)
+    }
+}
+
+/// `GET /servers/{id}/migrations/{id}`: a live one that is under way.
+#[derive(Debug, Deserialize)]
+pub(super) struct OneLive {
+    pub(super) migration: Live,
+}
+
+/// How far a live migration is; nothing of it is known before its hypervisor has said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Live {
+    #[serde(default)]
+    memory_total_bytes: Option<u64>,
+    #[serde(default)]
+    memory_remaining_bytes: Option<u64>,
+    #[serde(default)]
+    disk_total_bytes: Option<u64>,
+    #[serde(default)]
+    disk_remaining_bytes: Option<u64>,
+}
+
+impl Live {
+    /// Bytes copied, and in all.
+    pub(super) fn copied(&self) -> Option<(u64, u64)> {
+        let sum = |memory: Option<u64>, disk: Option<u64>| Some(memory?.saturating_add(disk.unwrap_or(0)));
+        let all = sum(self.memory_total_bytes, self.disk_total_bytes).filter(|all| *all > 0)?;
+        let left = sum(self.memory_remaining_bytes, self.disk_remaining_bytes)?;
+        Some((all.saturating_sub(left), all))
+    }
 }
 
 /// `GET /os-server-groups`
@@ -199,6 +240,8 @@ pub(super) struct Provider {
     pub(super) uuid: String,
     /// Another one whenever what it offers was changed.
     pub(super) generation: u64,
+    /// The node that it is a part of: itself, or the one that has it, as a graphics card is had.
+    pub(super) root_provider_uuid: String,
 }
 
 /// `GET /resource_providers/{id}/inventories`

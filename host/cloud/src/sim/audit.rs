@@ -51,7 +51,7 @@ impl World {
         let hosts = self.claims.machines().map(|machine| HostSummary {
             host: machine.host.clone(),
             boots: machine.boots,
-            used: machine.used(),
+            used: machine.used().clone(),
             instances: on.remove(&machine.host.id).unwrap_or_default(),
         });
         Summary {
@@ -94,10 +94,10 @@ impl World {
         }
         for machine in self.claims.machines() {
             let (id, sum) = (&machine.host.id, used.remove(&machine.host.id).unwrap_or_default());
-            if sum != machine.used() {
+            if sum != *machine.used() {
                 problems.push(format!("host {id}: {:?} are booked, {sum:?} are held", machine.used()));
             }
-            if !machine.host.capacity.fits(sum) {
+            if !machine.host.capacity.fits(&sum) {
                 problems.push(format!("host {id} is over-committed: {sum:?} of {:?}", machine.host.capacity));
             }
         }
@@ -116,11 +116,11 @@ impl World {
 }
 
 /// What an instance holds, and where.
-pub(super) fn holds(guest: &Guest) -> impl Iterator<Item = (&HostId, Resources)> {
-    let here = (&guest.seen.host, guest.seen.resources);
-    let there = match guest.flight.as_ref().map(|flight| flight.kind) {
+pub(super) fn holds(guest: &Guest) -> impl Iterator<Item = (&HostId, &Resources)> {
+    let here = (&guest.seen.host, &guest.seen.resources);
+    let there = match guest.flight.as_ref().map(|flight| &flight.kind) {
         Some(FlightKind::Resize { after, .. }) => after,
-        _ => guest.seen.resources,
+        _ => &guest.seen.resources,
     };
     std::iter::once(here).chain(guest.seen.other_end.iter().map(move |host| (host, there)))
 }

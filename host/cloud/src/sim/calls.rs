@@ -38,10 +38,11 @@ impl World {
 
     /// The answer to a read; `None` if the call is a change.
     fn read(&self, call: &CloudCall) -> Option<CloudReply> {
+        let shown = |guest: &Guest| guest.shown(self.now);
         match call {
             CloudCall::ReadAll => Some(CloudReply::All {
                 hosts: self.claims.machines().map(|machine| machine.host.clone()).collect(),
-                instances: self.guests.values().map(Guest::shown).collect(),
+                instances: self.guests.values().map(shown).collect(),
                 groups: self.claims.groups().cloned().collect(),
             }),
             CloudCall::ReadHost { host } => {
@@ -49,11 +50,11 @@ impl World {
                 let holders = machine.into_iter().flat_map(|machine| machine.holders());
                 Some(CloudReply::Host {
                     host: machine.map(|machine| machine.host.clone()),
-                    instances: holders.filter_map(|id| self.guests.get(id)).map(Guest::shown).collect(),
+                    instances: holders.filter_map(|id| self.guests.get(id)).map(shown).collect(),
                 })
             }
             CloudCall::ReadInstance { instance } => {
-                Some(CloudReply::Instance(self.guests.get(instance).map(Guest::shown)))
+                Some(CloudReply::Instance(self.guests.get(instance).map(shown)))
             }
             CloudCall::Disable { .. }
             | CloudCall::Enable { .. }
@@ -62,6 +63,7 @@ impl World {
             | CloudCall::Confirm { .. }
             | CloudCall::Revert { .. }
             | CloudCall::AbortLive { .. }
+            | CloudCall::CompleteLive { .. }
             | CloudCall::Evacuate { .. }
             | CloudCall::Reboot { .. }
             | CloudCall::Boot { .. }
@@ -82,11 +84,12 @@ impl World {
             CloudCall::Confirm { instance } => self.confirm(instance),
             CloudCall::Revert { instance } => self.revert(instance),
             CloudCall::AbortLive { instance } => self.abort_live(instance),
+            CloudCall::CompleteLive { instance } => self.complete_live(instance),
             CloudCall::Evacuate { instance, to } => self.evacuate(instance, to),
             CloudCall::Reboot { host, boot } => self.reboot(host, boot.as_deref()),
             CloudCall::Boot { instance } => self.boot(instance),
             CloudCall::Delete { instance } => self.delete(instance),
-            CloudCall::Resize { instance, resources } => self.resize(instance, *resources),
+            CloudCall::Resize { instance, resources } => self.resize(instance, resources.clone()),
         }
     }
 

@@ -36,8 +36,8 @@ pub(super) struct Machine {
 
 impl Machine {
     /// What is held in all.
-    pub(super) fn used(&self) -> Resources {
-        self.used
+    pub(super) fn used(&self) -> &Resources {
+        &self.used
     }
 
     /// Who holds something.
@@ -47,7 +47,14 @@ impl Machine {
 
     /// What is free.
     pub(super) fn free(&self) -> Resources {
-        self.host.capacity.minus(self.used)
+        self.host.capacity.minus(&self.used)
+    }
+
+    /// Switches it on or off. Whoever runs these machines knows which of those that do not answer are off.
+    pub(super) fn turn(&mut self, power: Power) {
+        self.power = power;
+        self.host.up = power == Power::On;
+        self.host.dead = matches!(power, Power::Off | Power::Dead);
     }
 
     /// True if the scheduler may choose it.
@@ -85,7 +92,12 @@ pub(super) struct Claims {
 pub(super) struct Wish<'a> {
     pub(super) instance: &'a InstanceId,
     pub(super) group: Option<&'a GroupId>,
-    pub(super) resources: Resources,
+    pub(super) resources: &'a Resources,
+}
+
+/// What is free of each further class that is wanted.
+fn classes(free: &Resources, wanted: &Resources) -> String {
+    wanted.other.iter().map(|(class, _)| format!(", {} {class}", free.other.get(class))).collect()
 }
 
 impl Claims {
@@ -153,18 +165,20 @@ impl Claims {
     /// Looks only at room and group limits, not at whether the host is open.
     pub(super) fn room_for(&self, wish: Wish<'_>, host: &HostId) -> Result<(), String> {
         let Some(machine) = self.machines.get(host) else { return Err(format!("there is no host {host}")) };
-        let own = machine.held.get(wish.instance).copied().unwrap_or_default();
-        if !machine.free().plus(own).fits(wish.resources) {
+        let own = machine.held.get(wish.instance).cloned().unwrap_or_default();
+        if !machine.free().plus(&own).fits(wish.resources) {
             let free = machine.free();
+            let capacity = &machine.host.capacity;
             return Err(format!(
-                "host {host} has no room for {}: {} of {} vcpus, {} of {} MiB, {} of {} GB are free",
+                "host {host} has no room for {}: {} of {} vcpus, {} of {} MiB, {} of {} GB are free{}",
                 wish.instance,
                 free.vcpus,
-                machine.host.capacity.vcpus,
+                capacity.vcpus,
                 free.memory_mb,
-                machine.host.capacity.memory_mb,
+                capacity.memory_mb,
                 free.disk_gb,
-                machine.host.capacity.disk_gb,
+                capacity.disk_gb,
+                classes(&free, wish.resources),
             ));
         }
         let Some(ring) = wish.group.and_then(|group| self.groups.get(group)) else { return Ok(()) };
@@ -189,8 +203,9 @@ impl Claims {
     /// Books what the instance holds on a host from now on, instead of what it held there before.
     pub(super) fn take(&mut self, wish: Wish<'_>, host: &HostId) {
         self.change(host, |machine| {
-            let before = machine.held.insert(wish.instance.clone(), wish.resources).unwrap_or_default();
-            machine.used = machine.used.minus(before).plus(wish.resources);
+            let before =
+                machine.held.insert(wish.instance.clone(), wish.resources.clone()).unwrap_or_default();
+            machine.used = machine.used.minus(&before).plus(wish.resources);
         });
         if let Some(ring) = wish.group.and_then(|group| self.groups.get_mut(group)) {
             ring.on.entry(host.clone()).or_default().insert(wish.instance.clone());
@@ -201,7 +216,7 @@ impl Claims {
     pub(super) fn free(&mut self, instance: &InstanceId, group: Option<&GroupId>, host: &HostId) {
         self.change(host, |machine| {
             let before = machine.held.remove(instance).unwrap_or_default();
-            machine.used = machine.used.minus(before);
+            machine.used = machine.used.minus(&before);
         });
         let Some(ring) = group.and_then(|group| self.groups.get_mut(group)) else { return };
         if let Some(ids) = ring.on.get_mut(host) {
@@ -213,7 +228,7 @@ impl Claims {
     }
 
     /// What an instance holds on a host.
-    pub(super) fn held(&self, instance: &InstanceId, host: &HostId) -> Option<Resources> {
-        self.machines.get(host)?.held.get(instance).copied()
+    pub(super) fn held(&self, instance: &InstanceId, host: &HostId) -> Option<&Resources> {
+        self.machines.get(host)?.held.get(instance)
     }
 }

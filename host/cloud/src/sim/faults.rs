@@ -251,6 +251,7 @@ fn read(call: &CloudCall) -> Option<Read> {
         | CloudCall::Confirm { .. }
         | CloudCall::Revert { .. }
         | CloudCall::AbortLive { .. }
+        | CloudCall::CompleteLive { .. }
         | CloudCall::Evacuate { .. }
         | CloudCall::Reboot { .. }
         | CloudCall::Boot { .. }

@@ -28,7 +28,7 @@ impl World {
             return Err(refused(format!("conflict: there is an instance {id} already")));
         }
         self.in_its_group(wanted)?;
-        let wish = Wish { instance: id, group: wanted.group.as_ref(), resources: wanted.resources };
+        let wish = Wish { instance: id, group: wanted.group.as_ref(), resources: &wanted.resources };
         let host = self.find_host(wish, &wanted.host)?;
         let fate = self.dice.fates.pick(&[(self.rules.failures.boot_breaks, Fate::Breaks)]);
         self.add_guest(wanted, &host, InstanceState::Building, InstanceState::Active);
@@ -72,9 +72,9 @@ impl World {
     ) {
         let seen = Instance { host: host.clone(), other_end: None, state, ..wanted.clone() };
         self.tell(Happening::InstanceAdded { instance: seen.clone() });
-        let (id, resources) = (seen.id.clone(), seen.resources);
+        let (id, resources) = (seen.id.clone(), seen.resources.clone());
         self.guests.insert(id.clone(), Guest { seen, rests, serves: false, flight: None });
-        self.claim(&id, host, resources);
+        self.claim(&id, host, &resources);
         self.settle(&id);
     }
 

@@ -77,9 +77,8 @@ impl World {
 
     fn come_up(&mut self, host: &HostId) {
         self.claims.change(host, |machine| {
-            machine.power = Power::On;
+            machine.turn(Power::On);
             machine.boots += 1;
-            machine.host.up = true;
             machine.host.boot = boot_name(&machine.host.id, machine.boots);
         });
         if let Some(machine) = self.claims.machine(host) {
@@ -109,10 +108,7 @@ impl World {
     }
 
     fn go_down(&mut self, host: &HostId, power: Power) {
-        self.claims.change(host, |machine| {
-            machine.power = power;
-            machine.host.up = false;
-        });
+        self.claims.change(host, |machine| machine.turn(power));
         let holders: Vec<_> =
             self.claims.machine(host).into_iter().flat_map(|m| m.holders()).cloned().collect();
         for instance in holders {
@@ -125,7 +121,7 @@ impl World {
     fn lose_end(&mut self, instance: &InstanceId, host: &HostId) {
         let Some(guest) = self.guests.get(instance) else { return };
         let Some(flight) = &guest.flight else { return };
-        let end = match flight.kind {
+        let end = match &flight.kind {
             // The guest itself was never switched off: it stays where it is, and goes down only with that host.
             FlightKind::Move(MoveKind::Live) => MoveEnd::Stayed,
             // Its source was down from the beginning.
@@ -177,10 +173,11 @@ pub(super) fn machine(spec: &HostSpec) -> (Host, Power) {
         id: spec.id.clone(),
         kind: spec.kind,
         zone: spec.zone.clone(),
-        capacity: spec.capacity,
+        capacity: spec.capacity.clone(),
         service,
         up: !spec.down,
         boot: boot_name(&spec.id, 1),
+        dead: spec.down,
     };
     (host, if spec.down { Power::Off } else { Power::On })
 }

@@ -77,27 +77,43 @@ impl World {
     }
 
     pub(super) fn abort_live(&mut self, instance: &InstanceId) -> Result<Taken, CloudError> {
-        let kind = self.guest(instance)?.flight.as_ref().map(|flight| flight.kind);
-        if kind != Some(FlightKind::Move(MoveKind::Live)) {
-            return Err(refused(format!("conflict: no live move of instance {instance} is under way")));
-        }
+        self.live_fate(instance)?;
         self.end_flight(instance, MoveEnd::Stayed, "");
         Ok(Taken::Yes)
+    }
+
+    /// A live move ends now, as was drawn; one that would never have ended arrives.
+    pub(super) fn complete_live(&mut self, instance: &InstanceId) -> Result<Taken, CloudError> {
+        match self.live_fate(instance)? {
+            Fate::Hangs => self.end_flight(instance, MoveEnd::Arrived, ""),
+            Fate::Arrives | Fate::Stays | Fate::Breaks => self.land(instance),
+        }
+        Ok(Taken::Yes)
+    }
+
+    /// How the live move that is under way will end.
+    fn live_fate(&self, instance: &InstanceId) -> Result<Fate, CloudError> {
+        match &self.guest(instance)?.flight {
+            Some(Flight { kind: FlightKind::Move(MoveKind::Live), fate, .. }) => Ok(*fate),
+            Some(_) | None => {
+                Err(refused(format!("conflict: no live move of instance {instance} is under way")))
+            }
+        }
     }
 
     /// Other resources, where it is if there is room, else wherever the scheduler finds some.
     pub(super) fn resize(&mut self, instance: &InstanceId, after: Resources) -> Result<Taken, CloudError> {
         let seen = self.idle(instance)?;
-        let (before, host, group) = (seen.resources, seen.host.clone(), seen.group.clone());
+        let (before, host, group) = (seen.resources.clone(), seen.host.clone(), seen.group.clone());
         if self.power(&host) != Some(Power::On) {
             return Err(refused(format!("host {host} of instance {instance} is down")));
         }
-        let here = Wish { instance, group: group.as_ref(), resources: larger(before, after) };
+        let here = Wish { instance, group: group.as_ref(), resources: &before.larger(&after) };
         let to = match self.claims.room_for(here, &host) {
             Ok(()) => host,
             Err(_) => self
                 .claims
-                .choose(Wish { resources: after, ..here }, Some(&host))
+                .choose(Wish { resources: &after, ..here }, Some(&host))
                 .ok_or_else(|| refused(format!("no host has room for instance {instance} as wished")))?,
         };
         let fate = self.dice.fates.pick(&[(self.rules.failures.resize_breaks, Fate::Breaks)]);
@@ -162,7 +178,7 @@ impl World {
             return Err(no_host(to));
         }
         let seen = &self.guest(instance)?.seen;
-        let wish = Wish { instance, group: seen.group.as_ref(), resources: seen.resources };
+        let wish = Wish { instance, group: seen.group.as_ref(), resources: &seen.resources };
         match self.claims.obstacle(wish, to) {
             Some(why) => Err(refused(why)),
             None => Ok(()),
@@ -194,13 +210,14 @@ impl World {
         fate: Fate,
         span: Span,
     ) {
+        let began = self.now;
         let Some(guest) = self.guests.get(instance) else { return };
         let from = guest.seen.host.clone();
         let stays = *to == from;
-        let resources = match kind {
-            FlightKind::Resize { before, after } if stays => larger(before, after),
-            FlightKind::Resize { after, .. } => after,
-            FlightKind::Boot | FlightKind::Move(_) => guest.seen.resources,
+        let resources = match &kind {
+            FlightKind::Resize { before, after } if stays => before.larger(after),
+            FlightKind::Resize { after, .. } => after.clone(),
+            FlightKind::Boot | FlightKind::Move(_) => guest.seen.resources.clone(),
         };
         let ends = self.after(span);
         let due = (fate != Fate::Hangs).then(|| self.plan(ends, Due::Landing(instance.clone())));
@@ -208,7 +225,7 @@ impl World {
             FlightKind::Move(MoveKind::Cold | MoveKind::Live) if due.is_some() => self.hides(ends, instance),
             FlightKind::Move(_) | FlightKind::Boot | FlightKind::Resize { .. } => None,
         };
-        self.claim(instance, to, resources);
+        self.claim(instance, to, &resources);
         if let Some(kind) = kind.shown() {
             let (instance, to) = (instance.clone(), to.clone());
             self.tell(Happening::MoveStarted { instance, from: from.clone(), to, kind });
@@ -220,7 +237,8 @@ impl World {
             if stays {
                 guest.seen.resources = resources;
             }
-            guest.flight = Some(Flight { kind, to: to.clone(), fate, due, shows_over, is_hidden: false });
+            let to = to.clone();
+            guest.flight = Some(Flight { kind, to, fate, due, began, shows_over, is_hidden: false });
         });
     }
 
@@ -280,15 +298,15 @@ impl World {
             (_, true) => InstanceState::Moved,
             (_, false) => guest.rests,
         };
-        if let FlightKind::Resize { before, after } = flight.kind {
-            guest.seen.resources = if arrived { after } else { before };
+        if let FlightKind::Resize { before, after } = &flight.kind {
+            guest.seen.resources = if arrived { after.clone() } else { before.clone() };
         }
-        let (here, resources) = (guest.seen.host.clone(), guest.seen.resources);
+        let (here, resources) = (guest.seen.host.clone(), guest.seen.resources.clone());
         let gone = if arrived { &from } else { &flight.to };
         if *gone != here && !waits {
             self.unclaim(instance, gone);
         }
-        self.claim(instance, &here, resources);
+        self.claim(instance, &here, &resources);
         self.tell_end(instance, &here, &flight.kind, end, why);
         self.settle(instance);
     }
@@ -301,7 +319,7 @@ impl World {
         match (kind, end) {
             (FlightKind::Boot, MoveEnd::Arrived) => self.tell(Happening::InstanceBooted { instance: id() }),
             (FlightKind::Resize { after, .. }, MoveEnd::Arrived) => {
-                self.tell(Happening::InstanceResized { instance: id(), resources: *after });
+                self.tell(Happening::InstanceResized { instance: id(), resources: after.clone() });
             }
             (_, MoveEnd::Broke) => {
                 self.tell(Happening::InstanceBroke { instance: id(), why: why.to_owned() });
@@ -313,19 +331,11 @@ impl World {
 
 impl FlightKind {
     /// As the trace calls it; creating an instance is no move.
-    fn shown(self) -> Option<MoveKind> {
+    fn shown(&self) -> Option<MoveKind> {
         match self {
             FlightKind::Boot => None,
-            FlightKind::Move(kind) => Some(kind),
+            FlightKind::Move(kind) => Some(*kind),
             FlightKind::Resize { .. } => Some(MoveKind::Resize),
         }
-    }
-}
-
-fn larger(a: Resources, b: Resources) -> Resources {
-    Resources {
-        vcpus: a.vcpus.max(b.vcpus),
-        memory_mb: a.memory_mb.max(b.memory_mb),
-        disk_gb: a.disk_gb.max(b.disk_gb),
     }
 }

@@ -102,8 +102,8 @@ impl Spec {
     /// to one project. There are two controllers: the last healthy one is never taken out of service (R6). Everything
     /// takes seconds, as a demonstration wants it.
     pub fn doctor(computes: u32) -> Spec {
-        let capacity = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 80 };
-        let half = Resources { vcpus: 2, memory_mb: 4096, disk_gb: 40 };
+        let capacity = Resources::of(4, 8192, 80);
+        let half = Resources::of(2, 4096, 40);
         let project = ProjectId::from("doctor");
         let rack = |name: &str, count, kind, zone: &str, capacity| RackSpec {
             count,
@@ -119,7 +119,7 @@ impl Spec {
             name: name.to_owned(),
             project: project.clone(),
             group: group.map(Into::into),
-            resources: half,
+            resources: half.clone(),
             movable: Movable::Any,
         };
         Spec {
@@ -243,7 +243,7 @@ impl World {
                 return Err(SpecError::ForeignGroup { instance, project, group: id.to_string() });
             }
         }
-        let wish = Wish { instance: &spec.id, group: spec.group.as_ref(), resources: spec.resources };
+        let wish = Wish { instance: &spec.id, group: spec.group.as_ref(), resources: &spec.resources };
         let host = match &spec.host {
             Some(host) if self.claims.machine(host).is_none() => {
                 return Err(SpecError::Unknown { whose: whose(), what: "host", name: host.to_string() });
@@ -261,10 +261,11 @@ impl World {
             project: spec.project.clone(),
             group: spec.group.clone(),
             host: host.clone(),
-            resources: spec.resources,
+            resources: spec.resources.clone(),
             state,
             other_end: None,
             movable: spec.movable.clone(),
+            progress: None,
         };
         self.add_guest(&instance, &host, state, state);
         Ok(())
@@ -279,7 +280,7 @@ fn rack_hosts(rack: &RackSpec) -> impl Iterator<Item = HostSpec> + '_ {
             id: HostId::from(rack.name.replace("{}", &number)),
             kind: rack.kind,
             zone: Zone::from(rack.zone.replace("{}", &zone)),
-            capacity: rack.capacity,
+            capacity: rack.capacity.clone(),
             disabled: None,
             down: false,
         }
@@ -293,7 +294,7 @@ fn crowd_instances(crowd: &CrowdSpec) -> impl Iterator<Item = InstanceSpec> + '_
         project: crowd.project.clone(),
         group: crowd.group.clone(),
         host: None,
-        resources: crowd.resources,
+        resources: crowd.resources.clone(),
         movable: crowd.movable.clone(),
         stopped: false,
     })

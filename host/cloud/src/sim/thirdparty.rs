@@ -192,8 +192,8 @@ impl World {
             }
             Habit::Resize => {
                 let Instance { id, resources, .. } = self.draw_instance(Instance::is_settled)?;
-                let like = self.draw_instance(|_| true)?.resources;
-                let resources = if like == resources { resources.plus(resources) } else { like };
+                let like = self.draw_instance(|_| true)?.resources.clone();
+                let resources = if like == resources { resources.plus(&resources) } else { like };
                 Some(Act::Call(CloudCall::Resize { instance: id, resources }))
             }
             Habit::Move => {

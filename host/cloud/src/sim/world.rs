@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use fenix_core::id::{HostId, InstanceId};
-use fenix_core::inventory::{Instance, InstanceState, Resources};
+use fenix_core::inventory::{self, Instance, InstanceState, Resources};
 use fenix_core::time::{Millis, Time};
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,9 @@ pub(super) struct Flight {
     pub(super) fate: Fate,
     /// `None` if it never ends by itself.
     pub(super) due: Option<DueKey>,
+    /// When it began.
+    #[serde(default)]
+    pub(super) began: Time,
     /// When readers will see it as over, if that is before it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) shows_over: Option<DueKey>,
@@ -107,20 +110,33 @@ pub(super) struct Flight {
     pub(super) is_hidden: bool,
 }
 
+impl Flight {
+    /// How much of a live move is done. One that never ends comes no further than where it began.
+    fn progress(&self, now: Time) -> Option<u8> {
+        if self.kind != FlightKind::Move(MoveKind::Live) {
+            return None;
+        }
+        let Some(due) = &self.due else { return Some(0) };
+        let (done, all) = (now.since(self.began).0, due.0.since(self.began).0.max(1));
+        Some(inventory::progress(done, all))
+    }
+}
+
 impl Guest {
-    /// The instance as readers see it.
-    pub(super) fn shown(&self) -> Instance {
+    /// The instance as readers see it at that time.
+    pub(super) fn shown(&self, now: Time) -> Instance {
         match &self.flight {
             Some(flight) if flight.is_hidden => {
                 Instance { state: self.rests, other_end: None, ..self.seen.clone() }
             }
-            Some(_) | None => self.seen.clone(),
+            Some(flight) => Instance { progress: flight.progress(now), ..self.seen.clone() },
+            None => self.seen.clone(),
         }
     }
 }
 
 /// The kinds of what can be done to an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FlightKind {
     /// It is being created.
@@ -225,14 +241,18 @@ impl World {
     }
 
     /// Books a claim and says so.
-    pub(super) fn claim(&mut self, instance: &InstanceId, host: &HostId, resources: Resources) {
+    pub(super) fn claim(&mut self, instance: &InstanceId, host: &HostId, resources: &Resources) {
         let group = self.guests.get(instance).and_then(|guest| guest.seen.group.clone());
         let wish = Wish { instance, group: group.as_ref(), resources };
         if self.claims.held(instance, host) == Some(resources) {
             return;
         }
         self.claims.take(wish, host);
-        self.tell(Happening::ClaimTaken { instance: instance.clone(), host: host.clone(), resources });
+        self.tell(Happening::ClaimTaken {
+            instance: instance.clone(),
+            host: host.clone(),
+            resources: resources.clone(),
+        });
     }
 
     /// Gives a claim back and says so.

@@ -11,7 +11,7 @@ pub(crate) fn nasty() -> Spec {
     Spec::parse(
         r#"
 project = [{ id = "p" }, { id = "q" }]
-rack = [{ count = 4, name = "h{}", zone = "z{}", zones = 2, capacity = { vcpus = 4, memory_mb = 8, disk_gb = 8 } }]
+rack = [{ count = 4, name = "h{}", zone = "z{}", zones = 2, capacity = { vcpus = 4, memory_mb = 8, disk_gb = 8, other = { CARD = 1 } } }]
 group = [
     { id = "apart", project = "p", anti_affinity = true },
     { id = "pairs", project = "q", max_instances_per_host = 2 },
@@ -83,10 +83,10 @@ fn instance() -> impl Strategy<Value = InstanceId> {
 }
 
 fn resources() -> impl Strategy<Value = Resources> {
-    (0u32..4, 0u32..4, 0u32..4).prop_map(|(vcpus, memory_mb, disk_gb)| Resources {
-        vcpus,
-        memory_mb,
-        disk_gb,
+    let cards = prop_oneof![3 => Just(0), 1 => Just(1u32)];
+    (0u32..4, 0u32..4, 0u32..4, cards).prop_map(|(vcpus, memory_mb, disk_gb, cards)| Resources {
+        other: [("CARD".to_owned(), cards)].into_iter().collect(),
+        ..Resources::of(vcpus, memory_mb, disk_gb)
     })
 }
 
@@ -108,6 +108,7 @@ fn new_instance() -> impl Strategy<Value = Instance> {
             state: InstanceState::Active,
             other_end: None,
             movable: if kind == 2 { Movable::ColdOnly } else { Movable::Any },
+            progress: None,
         }
     })
 }
@@ -123,6 +124,7 @@ fn call() -> impl Strategy<Value = CloudCall> {
         4 => instance().prop_map(|instance| CloudCall::Confirm { instance }),
         2 => instance().prop_map(|instance| CloudCall::Revert { instance }),
         1 => instance().prop_map(|instance| CloudCall::AbortLive { instance }),
+        1 => instance().prop_map(|instance| CloudCall::CompleteLive { instance }),
         2 => (instance(), host()).prop_map(|(instance, to)| CloudCall::Evacuate { instance, to }),
         2 => host().prop_map(|host| CloudCall::Reboot { host, boot: None }),
         1 => host().prop_map(|host| CloudCall::Reboot { boot: Some(format!("{host}-boot-1")), host }),

@@ -38,7 +38,7 @@ impl Follower {
     fn follow(&mut self, event: &TraceEvent) {
         match &event.what {
             Happening::HostAdded { host } => {
-                self.hosts.insert(host.id.clone(), host.capacity);
+                self.hosts.insert(host.id.clone(), host.capacity.clone());
             }
             Happening::InstanceAdded { instance } => assert!(self.instances.insert(instance.id.clone())),
             Happening::InstanceDeleted { instance } => {
@@ -46,9 +46,9 @@ impl Follower {
                 self.serving.remove(instance);
             }
             Happening::ClaimTaken { instance, host, resources } => {
-                self.held.entry(host.clone()).or_default().insert(instance.clone(), *resources);
-                let used = self.held[host].values().fold(Resources::default(), |sum, r| sum.plus(*r));
-                assert!(self.hosts[host].fits(used), "{host} is over-committed at {event:?}");
+                self.held.entry(host.clone()).or_default().insert(instance.clone(), resources.clone());
+                let used = self.held[host].values().fold(Resources::default(), |sum, r| sum.plus(r));
+                assert!(self.hosts[host].fits(&used), "{host} is over-committed at {event:?}");
             }
             Happening::ClaimFreed { instance, host } => {
                 assert!(self.held.get_mut(host).unwrap().remove(instance).is_some());

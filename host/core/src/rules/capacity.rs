@@ -21,11 +21,9 @@ pub(super) fn fits(case: &Case<'_>, instance: &InstanceId, to: &HostId) -> Resul
         return Ok(());
     }
     let free = case.state.free(to, case.own);
-    if free.fits(seen.resources) {
+    if free.fits(&seen.resources) {
         return Ok(());
     }
-    Err(Rule::R5.refuses(format!(
-        "{to} has {} vcpus and {} MiB left, and {instance} needs {} and {}",
-        free.vcpus, free.memory_mb, seen.resources.vcpus, seen.resources.memory_mb
-    )))
+    let (left, wanted) = free.beside(&seen.resources);
+    Err(Rule::R5.refuses(format!("{to} has {left} left, and {instance} needs {wanted}")))
 }

@@ -19,6 +19,14 @@ pub(super) fn inside_window(case: &Case<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// R4: the host answers: what is done on it could not begin.
+pub(super) fn answers(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    match case.state.inventory.host(host) {
+        Some(seen) if !seen.up => Err(Rule::R4.refuses(format!("{host} is down"))),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// R4: no new instances come, and nothing is there or on its way.
 pub(super) fn fenced_and_empty(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
     if !case.session.hosts.get(host).is_some_and(|work| work.fenced) {

@@ -236,8 +236,12 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
         EffectKind::Work { target: Target::Host(host) } => {
             case.unless_off(Rule::R11, || subjects::may_work(case, host))?;
             let begun = case.session.hosts.get(host).is_some_and(|work| work.stage == HostStage::Working);
-            // The window is for beginning: half an upgrade is worse than a late one.
-            case.unless_off(Rule::R4, || if begun { Ok(()) } else { limits::inside_window(case) })?;
+            // The window is for beginning: half an upgrade is worse than a late one. And what was begun may restart the
+            // host.
+            if !begun {
+                case.unless_off(Rule::R4, || limits::inside_window(case))?;
+                case.unless_off(Rule::R4, || limits::answers(case, host))?;
+            }
             case.unless_off(Rule::R4, || limits::fenced_and_empty(case, host))?;
             case.unless_off(Rule::R6, || limits::controllers(case, host))
         }

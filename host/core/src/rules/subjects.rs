@@ -115,6 +115,11 @@ pub(super) fn may_move(
     if seen.host != *from {
         return no(format!("instance {instance} is on {} now", seen.host));
     }
+    if case.state.inventory.host(from).is_some_and(|host| !host.up && !host.dead) {
+        return no(format!(
+            "{from} is down, and nobody has said that it is dead: what is on it may still run there"
+        ));
+    }
     if let Movable::No { reason } = &seen.movable {
         return no(format!("instance {instance} cannot be moved: {reason}"));
     }

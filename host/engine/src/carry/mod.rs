@@ -57,8 +57,8 @@ pub(crate) struct Memory {
     seen_moving: bool,
     /// Since when the instance is seen at rest on its source.
     rests_since: Option<Time>,
-    /// When a live move was last asked to be given up.
-    aborted_at: Option<Time>,
+    /// When a live move was last asked to come to an end.
+    hurried_at: Option<Time>,
     /// Since when it could not be looked at.
     blind_since: Option<Time>,
     /// How long it stood still because its session was held, and by how much the clock was set forward: its deadline
@@ -277,8 +277,11 @@ impl Engine {
         let Some(terms) = self.terms(session).cloned() else { return };
         let Some(mut memory) = self.carriers.get(&key).map(|carrier| carrier.memory.clone()) else { return };
         let held_for = memory.held_for;
-        let ground = Ground { effect, terms: &terms, settings: &self.settings, now: self.now, held_for };
         let inventory = &self.state.inventory;
+        let is_source_dead = matches!(&effect.kind, EffectKind::Move { from, .. }
+            if inventory.host(from).is_some_and(|host| host.dead));
+        let settings = &self.settings;
+        let ground = Ground { effect, terms: &terms, settings, now: self.now, held_for, is_source_dead };
         let next = match &effect.kind {
             EffectKind::Move { instance, .. } => {
                 moving::next(&ground, &mut memory, inventory.instance(instance))
@@ -425,6 +428,8 @@ struct Ground<'a> {
     settings: &'a crate::Settings,
     now: Time,
     held_for: Millis,
+    /// True if the host that an instance is to leave is known to be dead.
+    is_source_dead: bool,
 }
 
 impl Ground<'_> {
@@ -434,12 +439,17 @@ impl Ground<'_> {
     }
 
     fn overdue(&self) -> bool {
-        self.now >= self.effect.deadline + self.held_for
+        self.is_past(Millis::ZERO)
+    }
+
+    /// True from so long after the deadline.
+    fn is_past(&self, span: Millis) -> bool {
+        self.now >= self.effect.deadline + self.held_for + span
     }
 
     /// True once nothing is waited for any more.
     fn is_past_all(&self) -> bool {
-        self.now >= self.effect.deadline + self.held_for + self.terms.settle_time
+        self.is_past(self.terms.settle_time)
     }
 
     /// True while an accepted call may not show yet.

@@ -3,7 +3,9 @@
 use fenix_core::ask::MoveHow;
 use fenix_core::effect::{EffectKind, Outcome};
 use fenix_core::inventory::{Instance, InstanceState};
+use fenix_core::policy::SlowLive;
 use fenix_core::rules::Rule;
+use fenix_core::time::Millis;
 
 use super::{Ground, Memory, Next};
 use crate::ports::CloudCall;
@@ -53,6 +55,10 @@ fn begun(ground: &Ground<'_>, memory: &Memory) -> bool {
 fn start(instance: &Instance, ground: &Ground<'_>) -> CloudCall {
     let instance = instance.id.clone();
     match &ground.effect.kind {
+        // Nothing of it runs there any more: it begins anew elsewhere, whichever way it was to be moved.
+        EffectKind::Move { to, .. } if ground.is_source_dead => {
+            CloudCall::Evacuate { instance, to: to.clone() }
+        }
         EffectKind::Move { to, how: MoveHow::LiveMigrate, .. } => {
             CloudCall::LiveMigrate { instance, to: to.clone() }
         }
@@ -119,11 +125,24 @@ fn at_source(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance) -> N
 }
 
 fn under_way(ground: &Ground<'_>, memory: &mut Memory, instance: &Instance, how: MoveHow) -> Next {
+    if memory.hurried_at.is_some() && memory.refused.is_some() {
+        // Too early, perhaps: Nova takes no such order before the copying has begun.
+        memory.hurried_at = None;
+        return Next::Look(ground.settings.poll);
+    }
     // Again, until it shows: the order may have been lost, and given twice it does no harm.
-    let waits = memory.aborted_at.is_some_and(|at| ground.now < at + ground.settings.doubt);
-    if ground.overdue() && how == MoveHow::LiveMigrate && !waits && !ground.is_past_all() {
-        memory.aborted_at = Some(ground.now);
-        return Next::Act(CloudCall::AbortLive { instance: instance.id.clone() });
+    let waits = memory.hurried_at.is_some_and(|at| ground.now < at + ground.settings.doubt);
+    let is_live = how == MoveHow::LiveMigrate && !ground.is_source_dead;
+    if ground.overdue() && is_live && !waits && !ground.is_past_all() {
+        memory.hurried_at = Some(ground.now);
+        let instance = instance.id.clone();
+        return Next::Act(match ground.terms.policies.slow_live {
+            // Half of the time that is left; the other half is for giving it up.
+            SlowLive::Complete if !ground.is_past(Millis(ground.terms.settle_time.0 / 2)) => {
+                CloudCall::CompleteLive { instance }
+            }
+            SlowLive::Complete | SlowLive::Abort => CloudCall::AbortLive { instance },
+        });
     }
     wait_or_unknown(ground, "the move takes longer than it may")
 }

@@ -54,6 +54,16 @@ impl Truth {
                 seen.other_end = None;
                 seen.state = InstanceState::Active;
             }),
+            CloudCall::CompleteLive { instance } => self.change(instance, |seen| {
+                if let Some(to) = seen.other_end.take() {
+                    seen.host = to;
+                }
+                seen.state = InstanceState::Active;
+            }),
+            CloudCall::Evacuate { instance, to } => self.change(instance, |seen| {
+                seen.host = to.clone();
+                seen.state = InstanceState::Stopped;
+            }),
             CloudCall::AbortLive { instance } => self.change(instance, |seen| {
                 seen.other_end = None;
                 seen.state = InstanceState::Active;
@@ -87,10 +97,11 @@ pub(crate) fn host(id: &str) -> Host {
         id: id.into(),
         kind: HostKind::Compute,
         zone: "z".into(),
-        capacity: Resources { vcpus: 4, memory_mb: 4096, disk_gb: 40 },
+        capacity: Resources::of(4, 4096, 40),
         service: Service::Enabled,
         up: true,
         boot: "1".into(),
+        dead: false,
     }
 }
 
@@ -101,9 +112,10 @@ pub(crate) fn instance(id: &str, project: &str, on: &str) -> Instance {
         project: project.into(),
         group: None,
         host: on.into(),
-        resources: Resources { vcpus: 1, memory_mb: 512, disk_gb: 1 },
+        resources: Resources::of(1, 512, 1),
         state: InstanceState::Active,
         other_end: None,
         movable: Movable::Any,
+        progress: None,
     }
 }

@@ -3,8 +3,9 @@
 use fenix_core::ask::MoveHow;
 use fenix_core::effect::Outcome;
 use fenix_core::inventory::InstanceState;
+use fenix_core::policy::SlowLive;
 use fenix_core::rules::Rule;
-use fenix_core::session::Condition;
+use fenix_core::session::{Condition, Plan};
 use fenix_engine::event::Event;
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 
@@ -222,6 +223,57 @@ fn a_live_move_that_takes_too_long_is_given_up() {
     assert!(matches!(world.cloud_does(), CloudCall::AbortLive { .. }));
     world.pass(secs(12));
     check_failed(&world, "came back");
+}
+
+/// A live move that never ends, under terms by which it is to be completed.
+fn slow_live() -> World {
+    let complete = |plan: &mut Plan| plan.terms.policies.slow_live = SlowLive::Complete;
+    let mut world = World::opened_with(complete);
+    let wanted = world.ready_to_move(LIVE);
+    world.decide([wanted]);
+    world.cloud_says(Ok(CloudReply::Accepted));
+    world.truth.set_moving("i1", "x");
+    world.pass(secs(601));
+    world
+}
+
+#[test]
+fn a_live_move_that_takes_too_long_is_completed_where_the_terms_say_so() {
+    let mut world = slow_live();
+    assert!(matches!(world.cloud_does(), CloudCall::CompleteLive { .. }));
+    world.pass(secs(12));
+    assert_eq!(outcome(&world), Some(&Outcome::Done));
+}
+
+#[test]
+fn a_live_move_that_cannot_be_completed_is_given_up() {
+    let mut world = slow_live();
+    let no = || Err(CloudError::Refused("not now".into()));
+    let mut orders = 0;
+    while matches!(world.cloud.front(), Some((_, CloudCall::CompleteLive { .. }))) {
+        world.cloud_says(no());
+        orders += 1;
+        world.pass(secs(2));
+    }
+    assert!((10..=16).contains(&orders), "half of the 60 s that are left, not {orders} orders");
+    assert!(matches!(world.cloud_does(), CloudCall::AbortLive { .. }));
+    world.pass(secs(12));
+    check_failed(&world, "came back");
+}
+
+#[test]
+fn what_was_on_a_dead_host_is_rebuilt_whichever_way_it_was_to_be_moved() {
+    for how in [COLD, LIVE] {
+        let mut world = World::opened();
+        let wanted = world.ready_to_move(how);
+        let host = world.truth.hosts.get_mut(&"a".into()).unwrap();
+        (host.up, host.dead) = (false, true);
+        world.pass(secs(120));
+        world.decide([wanted]);
+        assert!(matches!(world.cloud_does(), CloudCall::Evacuate { .. }), "{how:?}");
+        world.pass(secs(2));
+        assert_eq!(outcome(&world), Some(&Outcome::Done), "{how:?}");
+    }
 }
 
 #[test]

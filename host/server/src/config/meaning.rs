@@ -109,8 +109,9 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         own_action_within,
         ask_per_instance,
     } = terms;
-    let Resources { vcpus, memory_mb, disk_gb } = headroom;
-    let Policies { silence, nack, unmanaged, failed_move, failed_action } = policies;
+    // Of further classes nothing can be kept free: they are the infrastructure's words.
+    let Resources { vcpus, memory_mb, disk_gb, other: _ } = headroom;
+    let Policies { silence, nack, unmanaged, failed_move, failed_action, slow_live } = policies;
     let secs = |span: &Millis| json!(span.as_secs_ceil());
     let word = |policy: &Policy| serde_json::to_value(policy).unwrap_or(Value::Null);
     vec![
@@ -137,6 +138,7 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         ("terms.policies.unmanaged", word(unmanaged)),
         ("terms.policies.failed_move", word(failed_move)),
         ("terms.policies.failed_action", word(failed_action)),
+        ("terms.policies.slow_live", serde_json::to_value(slow_live).unwrap_or(Value::Null)),
     ]
 }
 

@@ -249,6 +249,7 @@ mod tests {
                 service: Service::Enabled,
                 up: true,
                 boot: "1".into(),
+                dead: false,
             },
         }
     }
@@ -265,6 +266,7 @@ mod tests {
                 state: InstanceState::Active,
                 other_end: None,
                 movable: Movable::Any,
+                progress: None,
             },
         }
     }

@@ -93,6 +93,7 @@ fn name(call: &CloudCall) -> &'static str {
         CloudCall::Confirm { .. } => "confirm",
         CloudCall::Revert { .. } => "revert",
         CloudCall::AbortLive { .. } => "abort-live",
+        CloudCall::CompleteLive { .. } => "complete-live",
         CloudCall::Evacuate { .. } => "evacuate",
         CloudCall::Reboot { .. } => "reboot",
         CloudCall::Boot { .. } => "boot",

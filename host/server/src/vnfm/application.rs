@@ -95,7 +95,7 @@ pub(crate) async fn move_away(cloud: &SimClient, id: &InstanceId) -> Result<Inst
         host.up
             && host.service == Service::Enabled
             && !avoid.contains(&host.id)
-            && host.capacity.minus(inventory.used(&host.id)).fits(old.resources)
+            && inventory.unused(host).fits(&old.resources)
     };
     let to = inventory.hosts().find(fits).ok_or_else(|| format!("no host has room for instance {id}"))?;
     let made = create(cloud, old, to.id.clone()).await?;

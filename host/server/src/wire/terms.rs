@@ -4,7 +4,7 @@
 //! options.
 
 use fenix_core::inventory::Resources;
-use fenix_core::policy::{Policies, Policy, Terms};
+use fenix_core::policy::{Policies, Policy, SlowLive, Terms};
 use fenix_core::time::Millis;
 use serde::Deserialize;
 
@@ -28,6 +28,8 @@ pub struct PoliciesText {
     pub failed_move: Option<Policy>,
     /// An action failed.
     pub failed_action: Option<Policy>,
+    /// A live move takes longer than its instance bears: `abort` or `complete`.
+    pub slow_live: Option<SlowLive>,
 }
 
 /// Capacity that must stay free.
@@ -85,19 +87,20 @@ pub struct TermsText {
 impl PoliciesText {
     /// These policies where they say something, else `base`.
     pub fn over(&self, base: Policies) -> Policies {
-        let Self { silence, nack, unmanaged, failed_move, failed_action } = self;
+        let Self { silence, nack, unmanaged, failed_move, failed_action, slow_live } = self;
         Policies {
             silence: silence.unwrap_or(base.silence),
             nack: nack.unwrap_or(base.nack),
             unmanaged: unmanaged.unwrap_or(base.unmanaged),
             failed_move: failed_move.unwrap_or(base.failed_move),
             failed_action: failed_action.unwrap_or(base.failed_action),
+            slow_live: slow_live.unwrap_or(base.slow_live),
         }
     }
 
     /// True if one of them is `force`, which may never be a default.
     pub fn forces(&self) -> bool {
-        let Self { silence, nack, unmanaged, failed_move, failed_action } = self;
+        let Self { silence, nack, unmanaged, failed_move, failed_action, slow_live: _ } = self;
         [silence, nack, unmanaged, failed_move, failed_action].contains(&&Some(Policy::Force))
     }
 }
@@ -131,7 +134,7 @@ impl TermsText {
                 // Whoever raises only the one limit means it: zones get their own limit only by name.
                 self.hosts_at_once.unwrap_or(base.hosts_at_once_per_zone),
             )?,
-            headroom: self.headroom.as_ref().map_or(base.headroom, HeadroomText::resources),
+            headroom: self.headroom.as_ref().map_or_else(|| base.headroom.clone(), HeadroomText::resources),
             failure_budget: count("failure_budget", self.failure_budget, u32::MAX, base.failure_budget)?,
             rounds: count("rounds", self.rounds, MAX_ROUNDS, base.rounds)?,
             scale_in_rounds: count(
@@ -157,7 +160,7 @@ impl TermsText {
 impl HeadroomText {
     fn resources(&self) -> Resources {
         let Self { vcpus, memory_mb, disk_gb } = *self;
-        Resources { vcpus, memory_mb, disk_gb }
+        Resources::of(vcpus, memory_mb, disk_gb)
     }
 }
 

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Reader, SledJournal};
 
-const NONE: Resources = Resources { vcpus: 1, memory_mb: 1, disk_gb: 1 };
+const NONE: Resources = Resources::of(1, 1, 1);
 
 /// What may happen, in numbers: of which kind, in which session, on which host and instance, how.
 type Happening = (u8, u8, u8, u8, u8);
@@ -51,6 +51,7 @@ fn look(what: u8, host: u8, instance: u8, how: u8) -> Change {
             service: Service::Enabled,
             up: how.is_multiple_of(2),
             boot: format!("boot-{how}"),
+            dead: false,
         }),
         2 => Change::HostGone(host_id(host)),
         3..=5 => Change::Instance(Instance {
@@ -63,6 +64,7 @@ fn look(what: u8, host: u8, instance: u8, how: u8) -> Change {
             state: if how.is_multiple_of(3) { InstanceState::Moving } else { InstanceState::Active },
             other_end: None,
             movable: Movable::Any,
+            progress: None,
         }),
         6 => Change::InstanceGone(instance_id(instance)),
         _ if how.is_multiple_of(2) => Change::Group(Group {

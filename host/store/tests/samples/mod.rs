@@ -12,7 +12,7 @@ use fenix_core::inventory::{
     Change, Group, Host, HostKind, Instance, InstanceState, Movable, Resources, Service,
 };
 use fenix_core::message::{Content, Delivery, Format, Message, Secret, Subscription};
-use fenix_core::policy::{Policies, Policy, Terms};
+use fenix_core::policy::{Policies, Policy, SlowLive, Terms};
 use fenix_core::record::{Body, Record};
 use fenix_core::rules::{Refusal, Rule};
 use fenix_core::session::{
@@ -32,21 +32,22 @@ pub(crate) fn records() -> Vec<Record> {
     // What came later stands at the end, so that the numbers before it stay.
     let later = standing().into_iter().map(|body| (None, body));
     let latest = one_by_one().into_iter().map(|body| (Some(SESSION.into()), body));
-    let last = signed().into_iter().chain(commanded()).map(|body| (None, body));
+    let last = signed().into_iter().chain(commanded()).chain(special()).map(|body| (None, body));
     let numbered = installation.chain(session).chain(later).chain(latest).chain(last).zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
 
 fn observed() -> Vec<Body> {
-    let resources = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 40 };
+    let resources = Resources::of(4, 8192, 40);
     let host = |kind, service| Host {
         id: "compute-1".into(),
         kind,
         zone: "rack-b".into(),
-        capacity: resources.plus(resources),
+        capacity: resources.plus(&resources),
         service,
         up: true,
         boot: "boot-17".into(),
+        dead: false,
     };
     let instance = |state, movable, other_end: Option<&str>| Instance {
         id: "0d6e".into(),
@@ -54,10 +55,11 @@ fn observed() -> Vec<Body> {
         project: "demo".into(),
         group: other_end.map(|_| "ha".into()),
         host: "compute-1".into(),
-        resources,
+        resources: resources.clone(),
         state,
         other_end: other_end.map(Into::into),
         movable,
+        progress: None,
     };
     let disabled = || Service::Disabled { reason: "disk is \\ slow".into() };
     let pinned = || Movable::No { reason: "pass-through disk".into() };
@@ -173,6 +175,35 @@ fn commanded() -> [Body; 3] {
     })
 }
 
+/// Hosts and instances with what few clouds have.
+fn special() -> [Body; 2] {
+    let cards = [("CUSTOM_FPGA".to_owned(), 2), ("PCPU".to_owned(), 4)].into_iter().collect();
+    let resources = Resources { other: cards, ..Resources::of(4, 8192, 40) };
+    let host = Host {
+        id: "compute-9".into(),
+        kind: HostKind::Compute,
+        zone: "rack-b".into(),
+        capacity: resources.clone(),
+        service: Service::Enabled,
+        up: false,
+        boot: String::new(),
+        dead: true,
+    };
+    let instance = Instance {
+        id: "0d6f".into(),
+        name: "gpu".into(),
+        project: "demo".into(),
+        group: None,
+        host: "compute-9".into(),
+        resources,
+        state: InstanceState::Moving,
+        other_end: Some("compute-8".into()),
+        movable: Movable::Any,
+        progress: Some(40),
+    };
+    [Change::Host(host), Change::Instance(instance)].map(|change| Body::Observed { change })
+}
+
 fn one_by_one() -> Vec<Body> {
     let message = Message {
         id: MessageId(9),
@@ -204,6 +235,7 @@ fn opening() -> Vec<Body> {
         unmanaged: Policy::Force,
         failed_move: Policy::Stop,
         failed_action: Policy::Retry,
+        slow_live: SlowLive::default(),
     };
     let other_terms =
         Terms { policies: other_policies, hosts_at_once: 3, ask_per_instance: true, ..Terms::default() };

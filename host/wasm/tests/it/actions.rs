@@ -34,6 +34,7 @@ impl Capabilities for Fake {
                     service: Service::Enabled,
                     up: true,
                     boot: format!("boot-{}", self.boot),
+                    dead: false,
                 }),
                 instances: Vec::new(),
             }),

@@ -20,10 +20,11 @@ fn host(id: &str) -> Change {
         id: id.into(),
         kind: HostKind::Compute,
         zone: "z".into(),
-        capacity: Resources { vcpus: 4, memory_mb: 4096, disk_gb: 40 },
+        capacity: Resources::of(4, 4096, 40),
         service: Service::Enabled,
         up: true,
         boot: "boot-1".into(),
+        dead: false,
     })
 }
 
@@ -34,10 +35,11 @@ fn instance(id: &str, on: &str) -> Change {
         project: "p".into(),
         group: None,
         host: on.into(),
-        resources: Resources { vcpus: 2, memory_mb: 1024, disk_gb: 10 },
+        resources: Resources::of(2, 1024, 10),
         state: InstanceState::Active,
         other_end: None,
         movable: Movable::Any,
+        progress: None,
     })
 }
 

@@ -24,8 +24,8 @@ impl Checker for Capacity {
         match what {
             Truth::Cloud(Happening::ClaimTaken { instance, host, resources }, _) => {
                 let Some(known) = sight.ground.hosts.get(host) else { return };
-                let own = known.claims.get(instance).copied().unwrap_or_default();
-                if !known.free().plus(own).fits(*resources) {
+                let own = known.claims.get(instance).cloned().unwrap_or_default();
+                if !known.free().plus(&own).fits(resources) {
                     found.add(Check::R5, sight.at, format!("{host} is over-committed by {instance}"));
                 }
             }
@@ -49,7 +49,7 @@ fn refused(sight: &Sight<'_>, instance: &InstanceId, to: &HostId, found: &mut Fi
         return;
     };
     let open = host.service == Service::Enabled && host.up;
-    if seen.moving.is_some() || seen.host == *to || !open || host.free().fits(*need) {
+    if seen.moving.is_some() || seen.host == *to || !open || host.free().fits(need) {
         return;
     }
     let others = host.others_came.is_some_and(|at| sight.at < at + STALE + out_of_reach(sight, at));

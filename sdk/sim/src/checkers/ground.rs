@@ -67,7 +67,7 @@ impl HostTruth {
         HostTruth {
             kind: host.kind,
             zone: host.zone.clone(),
-            capacity: host.capacity,
+            capacity: host.capacity.clone(),
             service: host.service.clone(),
             up: host.up,
             changed: (by, at),
@@ -89,8 +89,8 @@ impl HostTruth {
 
     /// What is free.
     pub(super) fn free(&self) -> Resources {
-        let used = self.claims.values().fold(Resources::default(), |sum, held| sum.plus(*held));
-        self.capacity.minus(used)
+        let used = self.claims.values().fold(Resources::default(), |sum, held| sum.plus(held));
+        self.capacity.minus(&used)
     }
 }
 
@@ -178,7 +178,7 @@ impl Ground {
             }
             Happening::ClaimTaken { instance, host, resources } => {
                 self.with_host(at, host, |host| {
-                    host.claims.insert(instance.clone(), *resources);
+                    host.claims.insert(instance.clone(), resources.clone());
                     if by == Actor::Other {
                         host.others_came = Some(at);
                     }

@@ -60,6 +60,7 @@ impl Single {
             | CloudCall::Confirm { instance }
             | CloudCall::Revert { instance }
             | CloudCall::AbortLive { instance }
+            | CloudCall::CompleteLive { instance }
             | CloudCall::Evacuate { instance, .. }
             | CloudCall::Delete { instance }
             | CloudCall::Resize { instance, .. } => Subject::Instance(instance.clone()),

@@ -133,7 +133,7 @@ pub(super) enum Trouble {
 impl Trouble {
     /// What the terms say about it. Names every field: a new policy is a new kind of trouble.
     fn policy(self, policies: &Policies) -> &Policy {
-        let Policies { silence, nack, unmanaged, failed_move, failed_action } = policies;
+        let Policies { silence, nack, unmanaged, failed_move, failed_action, slow_live: _ } = policies;
         match self {
             Trouble::Silence => silence,
             Trouble::Nack => nack,

@@ -10,13 +10,13 @@ use fenix_core::inventory::{HostKind, Movable, Resources};
 use crate::dice::Dice;
 
 /// What one host offers: room for four small instances, or two large ones.
-const HOST: Resources = Resources { vcpus: 8, memory_mb: 16_384, disk_gb: 160 };
+const HOST: Resources = Resources::of(8, 16_384, 160);
 
 /// A quarter of a host.
-pub(super) const SMALL: Resources = Resources { vcpus: 2, memory_mb: 4096, disk_gb: 40 };
+pub(super) const SMALL: Resources = Resources::of(2, 4096, 40);
 
 /// Half a host.
-const LARGE: Resources = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 80 };
+const LARGE: Resources = Resources::of(4, 8192, 80);
 
 /// Seconds instead of minutes, so that less is polled for; whole sessions stay as entangled as they are.
 pub(super) fn times() -> Times {

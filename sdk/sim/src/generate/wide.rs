@@ -8,7 +8,7 @@ use fenix_cloud::sim::spec::{Failures, InstanceSpec, Others, Span, Spec};
 use fenix_core::ask::{AskKind, MoveHow};
 use fenix_core::id::{HostId, ProjectId};
 use fenix_core::inventory::{HostKind, Movable};
-use fenix_core::policy::{Policies, Policy, Terms};
+use fenix_core::policy::{Policies, Policy, SlowLive, Terms};
 use fenix_core::session::Stage;
 
 use super::Profile;
@@ -216,6 +216,7 @@ fn terms(terms: &mut Terms, computes: usize, dice: &mut Dice) {
             ]),
             failed_move: policy(dice),
             failed_action: dice.weighted(&any),
+            slow_live: dice.weighted(&[(2, SlowLive::Abort), (1, SlowLive::Complete)]),
         };
     }
     if dice.chance(permille::FEW_ROUNDS) {

@@ -28,6 +28,7 @@ fn host(id: &str) -> Truth {
         service: Service::Enabled,
         up: true,
         boot: "1".into(),
+        dead: false,
     };
     Truth::Cloud(Happening::HostAdded { host }, Actor::Setup)
 }
@@ -43,6 +44,7 @@ fn instance() -> Truth {
         state: InstanceState::Active,
         other_end: None,
         movable: Movable::Any,
+        progress: None,
     };
     Truth::Cloud(Happening::InstanceAdded { instance }, Actor::Setup)
 }

@@ -30,7 +30,7 @@ pub(crate) fn all() -> Vec<Scene> {
 }
 
 /// Half a host.
-const HALF: Resources = Resources { vcpus: 4, memory_mb: 8192, disk_gb: 80 };
+const HALF: Resources = Resources::of(4, 8192, 80);
 
 /// When the session is asked for: long after its managers have subscribed, also with a server that is down meanwhile.
 const BEGIN: Millis = Millis::from_secs(120);
@@ -179,7 +179,7 @@ fn times() -> Times {
 
 fn host(name: &str, number: usize, kind: HostKind) -> HostSpec {
     let capacity = match kind {
-        HostKind::Compute => HALF.plus(HALF),
+        HostKind::Compute => HALF.plus(&HALF),
         HostKind::Controller | HostKind::Other => Resources::default(),
     };
     HostSpec {

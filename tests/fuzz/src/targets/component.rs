@@ -101,7 +101,7 @@ const NOW: Time = Time(1_700_000_000_000);
 /// A session over one empty host.
 fn view() -> View {
     let mut state = State::default();
-    let resources = Resources { vcpus: 4, memory_mb: 4096, disk_gb: 40 };
+    let resources = Resources::of(4, 4096, 40);
     let host = Host {
         id: "a".into(),
         kind: HostKind::Compute,
@@ -110,6 +110,7 @@ fn view() -> View {
         service: Service::Enabled,
         up: true,
         boot: "boot-1".into(),
+        dead: false,
     };
     let plan = Plan {
         maintenance_at: NOW,

@@ -25,7 +25,7 @@ struct Scene {
     stack: Stack,
     fenix: Fenix,
     session: String,
-    _manager: Manager,
+    manager: Manager,
 }
 
 impl Scene {
@@ -43,7 +43,7 @@ impl Scene {
         turn(turned);
         let fenix = Fenix::start();
         let session = fenix.begin(terms);
-        Scene { stack, fenix, session, _manager: manager }
+        Scene { stack, fenix, session, manager }
     }
 
     /// Waits until one of the session's lines says that.
@@ -118,10 +118,49 @@ fn a_migration_that_fails_is_tried_again_once_nova_is_put_right() {
 
 #[test]
 fn a_live_migration_that_hangs_is_aborted() {
-    let terms = json!({"settle_time": 10, "move_within": 10});
+    let terms = json!({"settle_time": 30, "move_within": 10});
     let scene = Scene::begin_with("LIVE_MIGRATE", &terms, &json!({"live_migration_seconds": 600}));
     scene.wait_until("the instance came back to its host");
     turn(&json!({}));
+    scene.end_well();
+}
+
+#[test]
+fn a_live_migration_that_hangs_is_completed_where_the_terms_say_so() {
+    let terms = json!({"settle_time": 30, "move_within": 10, "policies": {"slow_live": "complete"}});
+    let scene = Scene::begin_with("LIVE_MIGRATE", &terms, &json!({"live_migration_seconds": 600}));
+    scene.wait_blocked("0 % done");
+    let stack = Stack::admin();
+    scene.end_well();
+    // Nothing was given up, and nothing went another way.
+    let migrations = stack.nova("/os-migrations?limit=20")["migrations"].clone();
+    for migration in migrations.as_array().unwrap().iter().take(SERVERS) {
+        let text = |key: &str| migration[key].as_str().unwrap();
+        assert_eq!((text("migration_type"), text("status")), ("live-migration", "completed"), "{migration}");
+    }
+}
+
+#[test]
+fn the_host_in_hand_dies_and_what_was_on_it_is_rebuilt() {
+    let scene = Scene::begin("MIGRATE");
+    let word = scene.manager.word.clone();
+    let silence = word.lock().unwrap();
+    let in_hand = || {
+        let computes = scene.stack.computes();
+        computes.into_iter().find(|(_, service)| service["status"] == "disabled").map(|(host, _)| host)
+    };
+    scene.stack.wait("a host to be fenced", || in_hand().is_some());
+    let host = in_hand().unwrap();
+    kill(&format!("nova-{host}"));
+    // Whoever cut its power says so.
+    scene.stack.set_compute(&host, &json!({"forced_down": true}));
+    drop(silence);
+    // Nothing begins on it, and nothing is left on it.
+    scene.wait_blocked(&format!("{host} is down"));
+    let servers = scene.stack.servers();
+    assert!(servers.iter().all(|server| server["OS-EXT-SRV-ATTR:host"] != host.as_str()), "{servers:?}");
+    up();
+    scene.stack.take_back(&host);
     scene.end_well();
 }
 

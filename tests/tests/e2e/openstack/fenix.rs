@@ -99,19 +99,23 @@ pub(crate) struct Manager {
     pub(crate) url: String,
     /// What it was told, in order.
     pub(crate) told: Arc<Mutex<Vec<String>>>,
+    /// While somebody else has it, it does not say what is to become of its servers.
+    pub(crate) word: Arc<Mutex<()>>,
 }
 
 impl Manager {
     /// One that has its servers moved by `action`, and deletes `step` of them whenever it is to scale in.
     pub(crate) fn of(tenant: &'static str, action: &'static str, step: usize) -> Manager {
         let told = Arc::new(Mutex::new(Vec::new()));
-        let mut application = Application { stack: Stack::of(tenant), action, step, removed: 0 };
+        let word = Arc::new(Mutex::new(()));
+        let mut application =
+            Application { stack: Stack::of(tenant), action, step, removed: 0, word: word.clone() };
         let heard = told.clone();
         let url = receive(move |event| {
             heard.lock().unwrap().push(event["state"].as_str().unwrap().to_owned());
             application.handle(&event);
         });
-        Manager { url, told }
+        Manager { url, told, word }
     }
 
     /// Has Aodh tell it, as managers of OpenStack do.
@@ -130,6 +134,7 @@ struct Application {
     action: &'static str,
     step: usize,
     removed: usize,
+    word: Arc<Mutex<()>>,
 }
 
 impl Application {
@@ -145,6 +150,7 @@ impl Application {
             "MAINTENANCE" => {}
             "SCALE_IN" => self.scale_in(),
             "PREPARE_MAINTENANCE" | "PLANNED_MAINTENANCE" => {
+                drop(self.word.lock().unwrap());
                 let ids = get(text("instance_ids")).good()["instance_ids"].clone();
                 let each = ids.as_array().unwrap().iter();
                 let actions = each.map(|id| (id.as_str().unwrap().to_owned(), json!(self.action)));

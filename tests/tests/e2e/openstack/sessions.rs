@@ -95,6 +95,34 @@ fn a_full_cloud_is_maintained_host_by_host() {
     check_heard(&mut listener);
 }
 
+#[test]
+fn servers_go_where_the_cards_are_that_they_need() {
+    let stack = Stack::clean();
+    let with_cards = &COMPUTES[..3];
+    for host in with_cards {
+        stack.offer(host, "CUSTOM_CARD", 1);
+    }
+    let card = stack.flavor_with("card", &json!({"resources:CUSTOM_CARD": "1"}));
+    let tenant = Stack::of("demo");
+    // The emptiest hosts are those without: plain room is everywhere.
+    tenant.boot(4, "quarter", &json!({}));
+    let needy = tenant.boot(2, &card, &json!({}));
+    let manager = Manager::of("demo", "LIVE_MIGRATE", 1);
+    manager.raise_alarm(&tenant, "maintenance.scheduled");
+    let fenix = Fenix::start();
+    let session = fenix.begin(&json!({}));
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    check_whole(&stack, 6);
+    for id in needy {
+        assert!(with_cards.contains(&stack.host_of(&id).as_str()), "{id}");
+        assert!(moves(&stack, &id) >= 1, "{id} never left its host");
+    }
+    // It was planned so: Nova refused nothing.
+    let lines = end["lines"].to_string();
+    assert!(!lines.contains("refused"), "{lines}");
+}
+
 /// What a listener with oslo.messaging must have heard: each host went out of service once and came back.
 fn check_heard(listener: &mut Listener) {
     let is_last = |event: &Value| {

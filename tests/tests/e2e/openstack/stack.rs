@@ -95,7 +95,8 @@ impl Stack {
             .http
             .request(method, url)
             .header("x-auth-token", &self.token)
-            .header("openstack-api-version", "compute 2.96");
+            .header("openstack-api-version", "compute 2.96")
+            .header("openstack-api-version", "placement 1.36");
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -249,6 +250,40 @@ impl Stack {
             (held != wanted).then(|| format!("{host}: {held:?} is held instead of {wanted:?}"))
         };
         self.held().into_iter().filter_map(differ).collect()
+    }
+
+    /// Gives a host a card of that class: a provider of its own under the host's.
+    pub(crate) fn offer(&self, host: &str, class: &str, count: u64) {
+        self.good(Method::PUT, &format!("{PLACEMENT}/resource_classes/{class}"), None);
+        let all = self.good(Method::GET, &format!("{PLACEMENT}/resource_providers"), None);
+        let all = all["resource_providers"].as_array().unwrap().clone();
+        let id = |name: &str| {
+            all.iter().find(|one| one["name"] == name).map(|one| one["uuid"].as_str().unwrap().to_owned())
+        };
+        let name = format!("{host}-{class}");
+        let card = id(&name).unwrap_or_else(|| {
+            let body = json!({"name": name, "parent_provider_uuid": id(host).unwrap()});
+            let made = self.good(Method::POST, &format!("{PLACEMENT}/resource_providers"), Some(&body));
+            made["uuid"].as_str().unwrap().to_owned()
+        });
+        let url = format!("{PLACEMENT}/resource_providers/{card}/inventories");
+        let known = self.good(Method::GET, &url, None)["resource_provider_generation"].clone();
+        let offered = json!({class: {"total": count}});
+        let body = json!({"resource_provider_generation": known, "inventories": offered});
+        self.good(Method::PUT, &url, Some(&body));
+    }
+
+    /// The name of a small flavor with those extra specs.
+    pub(crate) fn flavor_with(&self, name: &str, specs: &Value) -> String {
+        let flavors = self.nova("/flavors")["flavors"].clone();
+        if !flavors.as_array().unwrap().iter().any(|one| one["name"] == name) {
+            let body = json!({"flavor": {"name": name, "ram": 512, "vcpus": 1, "disk": 1}});
+            let made = self.good(Method::POST, &format!("{NOVA}/flavors"), Some(&body));
+            let id = made["flavor"]["id"].as_str().unwrap();
+            let body = json!({"extra_specs": specs});
+            self.good(Method::POST, &format!("{NOVA}/flavors/{id}/os-extra_specs"), Some(&body));
+        }
+        name.to_owned()
     }
 
     /// Has Aodh post every event of that type to `url`.
