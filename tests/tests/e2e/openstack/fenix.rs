@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::stack::{BROKER_TLS, Stack, clouds_file, rig_dir};
 use crate::alarm::{Traits, receive};
-use crate::http::{call_json, get};
+use crate::http::call_json;
 use crate::process::Process;
 use crate::rig::{wait_ready, wait_within};
 
@@ -151,7 +152,7 @@ impl Application {
             "SCALE_IN" => self.scale_in(),
             "PREPARE_MAINTENANCE" | "PLANNED_MAINTENANCE" => {
                 drop(self.word.lock().unwrap());
-                let ids = get(text("instance_ids")).good()["instance_ids"].clone();
+                let ids = self.told(Method::GET, text("instance_ids"), None)["instance_ids"].clone();
                 let each = ids.as_array().unwrap().iter();
                 let actions = each.map(|id| (id.as_str().unwrap().to_owned(), json!(self.action)));
                 reply["instance_actions"] = Value::Object(actions.collect());
@@ -162,7 +163,23 @@ impl Application {
             "INSTANCE_ACTION_DONE" | "INSTANCE_ACTION_FALLBACK" => return,
             other => panic!("unknown state {other}"),
         }
-        call_json("PUT", text("reply_url"), &reply).good();
+        self.told(Method::PUT, text("reply_url"), Some(&reply));
+    }
+
+    /// What Fenix answers, again and again until it does: it may be killed meanwhile, and managers know how to wait.
+    fn told(&self, method: Method, url: &str, body: Option<&Value>) -> Value {
+        let mut told = Value::Null;
+        self.stack.wait(&format!("{url} to answer"), || {
+            match self.stack.try_to_ask(method.clone(), url, body) {
+                Some((200, answer)) => {
+                    told = answer;
+                    true
+                }
+                Some((status, answer)) => panic!("{url}: {status} {answer}"),
+                None => false,
+            }
+        });
+        told
     }
 
     fn scale_in(&mut self) {

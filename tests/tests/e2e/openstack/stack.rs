@@ -91,6 +91,11 @@ impl Stack {
 
     /// One call; its status, and its body if that is JSON.
     pub(crate) fn ask(&self, method: Method, url: &str, body: Option<&Value>) -> (u16, Value) {
+        self.try_to_ask(method, url, body).unwrap()
+    }
+
+    /// The same; `None` if whoever is asked went away.
+    pub(crate) fn try_to_ask(&self, method: Method, url: &str, body: Option<&Value>) -> Option<(u16, Value)> {
         let mut request = self
             .http
             .request(method, url)
@@ -101,9 +106,9 @@ impl Stack {
             request = request.json(body);
         }
         self.runtime.block_on(async {
-            let reply = request.send().await.unwrap();
+            let reply = request.send().await.ok()?;
             let status = reply.status().as_u16();
-            (status, reply.json().await.unwrap_or(Value::Null))
+            Some((status, reply.json().await.unwrap_or(Value::Null)))
         })
     }
 
@@ -139,6 +144,13 @@ impl Stack {
     /// Where a server is.
     pub(crate) fn host_of(&self, id: &str) -> String {
         self.server(id)["OS-EXT-SRV-ATTR:host"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// True while a migration of a server is under way, or waits to be confirmed.
+    pub(crate) fn is_migrating(&self, id: &str) -> bool {
+        let all = self.nova(&format!("/os-migrations?instance_uuid={id}"))["migrations"].clone();
+        let over = ["confirmed", "reverted", "error", "failed", "completed", "cancelled", "done"];
+        all.as_array().unwrap().iter().any(|one| !over.contains(&one["status"].as_str().unwrap()))
     }
 
     /// Lets a host that was evacuated and runs again back into the cloud, once it has cleaned up.
