@@ -149,6 +149,13 @@ impl Ask {
         self.status == AskStatus::Open
     }
 
+    /// Since when its manager has surely heard of it, if it has: since it was delivered, or since an answer came before the
+    /// delivery was confirmed.
+    pub fn heard_at(&self) -> Option<Time> {
+        let is_answered = matches!(self.status, AskStatus::Acked { .. } | AskStatus::Nacked);
+        self.delivered_at.or(self.ended_at.filter(|_| is_answered))
+    }
+
     /// What the manager chose for an instance, if it agreed.
     pub fn consent(&self, instance: &InstanceId) -> Option<MoveHow> {
         match &self.status {

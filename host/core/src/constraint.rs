@@ -4,12 +4,11 @@
 //! They come in any order: an instance may name a group that nobody has stated yet, and a group may go before its
 //! members do. What was not said is `None`, and nothing is made up for it here.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::ask::MoveHow;
 use crate::id::{GroupId, InstanceId, ProjectId};
+use crate::shared::{SharedMap, SharedSet};
 use crate::time::Millis;
 
 /// What is stated about one instance.
@@ -95,9 +94,11 @@ impl Constraint {
 /// All statements that stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
-    all: BTreeMap<Constrained, Constraint>,
+    all: SharedMap<Constrained, Constraint>,
     /// How many each project has.
-    of_project: BTreeMap<ProjectId, usize>,
+    of_project: SharedMap<ProjectId, usize>,
+    /// Instances by the group that they are stated to back up.
+    members: SharedMap<GroupId, SharedSet<InstanceId>>,
 }
 
 impl Constraints {
@@ -122,6 +123,11 @@ impl Constraints {
         self.all.get(about)
     }
 
+    /// Instances that are stated to back up a group.
+    pub fn members(&self, group: &GroupId) -> impl Iterator<Item = &InstanceId> {
+        self.members.get(group).into_iter().flat_map(SharedSet::iter)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -140,7 +146,10 @@ impl Constraints {
     pub(crate) fn set(&mut self, constraint: Constraint) {
         let about = constraint.about();
         self.remove(&about);
-        *self.of_project.entry(constraint.project().clone()).or_default() += 1;
+        *self.of_project.get_or_insert_with(constraint.project().clone(), usize::default) += 1;
+        if let Some((group, instance)) = membership(&constraint) {
+            self.members.get_or_insert_with(group.clone(), SharedSet::default).insert(instance.clone());
+        }
         self.all.insert(about, constraint);
     }
 
@@ -152,5 +161,21 @@ impl Constraints {
                 self.of_project.remove(old.project());
             }
         }
+        if let Some((group, instance)) = membership(&old)
+            && let Some(members) = self.members.get_mut(group)
+        {
+            members.remove(instance);
+            if members.is_empty() {
+                self.members.remove(group);
+            }
+        }
+    }
+}
+
+/// The group that a statement says an instance backs up.
+fn membership(constraint: &Constraint) -> Option<(&GroupId, &InstanceId)> {
+    match constraint {
+        Constraint::Instance(stated) => Some((stated.group.as_ref()?, &stated.instance)),
+        Constraint::Group(_) => None,
     }
 }

@@ -149,7 +149,7 @@ struct Seen<'a> {
     hosts: BTreeMap<&'a HostId, &'a Host>,
     instances: BTreeMap<&'a InstanceId, &'a Instance>,
     groups: BTreeMap<&'a GroupId, &'a Group>,
-    returned: BTreeMap<&'a InstanceId, (&'a GroupId, Time)>,
+    returned: BTreeMap<&'a InstanceId, Time>,
 }
 
 impl<'a> Seen<'a> {
@@ -158,11 +158,11 @@ impl<'a> Seen<'a> {
         match change {
             Change::Host(host) => drop(self.hosts.insert(&host.id, host)),
             Change::HostGone(id) => drop(self.hosts.remove(id)),
-            Change::Instance(new) => match new.came_back(self.instances.insert(&new.id, new)) {
-                Some(group) => drop(self.returned.insert(&new.id, (group, at))),
-                None if new.group.is_none() => drop(self.returned.remove(&new.id)),
-                None => {}
-            },
+            Change::Instance(new) => {
+                if new.came_back(self.instances.insert(&new.id, new)) {
+                    self.returned.insert(&new.id, at);
+                }
+            }
             Change::InstanceGone(id) => {
                 self.instances.remove(id);
                 self.returned.remove(id);
@@ -179,7 +179,6 @@ impl<'a> Seen<'a> {
             instances.into_values().cloned().map(Arc::new),
             groups.into_values().cloned().map(Arc::new),
         ));
-        let returned = returned.into_iter();
-        state.returned = returned.map(|(id, (group, at))| (id.clone(), (group.clone(), at))).collect();
+        state.returned = returned.into_iter().map(|(id, at)| (id.clone(), at)).collect();
     }
 }

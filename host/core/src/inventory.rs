@@ -136,11 +136,11 @@ impl Instance {
         std::iter::once(&self.host).chain(other)
     }
 
-    /// The group as whose member an instance came back into service between two looks; `old` is the one before.
-    pub(crate) fn came_back(&self, old: Option<&Instance>) -> Option<&GroupId> {
+    /// True if an instance came back into service between two looks; `old` is the one before.
+    pub(crate) fn came_back(&self, old: Option<&Instance>) -> bool {
         // A move may begin and end between two looks: another host means that it was out.
         let was_out = old.is_none_or(|old| !old.is_settled() || old.host != self.host);
-        self.group.as_ref().filter(|_| was_out && self.is_settled())
+        was_out && self.is_settled()
     }
 
     /// True if it serves its application and nothing is being done to it.

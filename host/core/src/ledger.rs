@@ -10,7 +10,7 @@ use crate::id::{EffectId, GroupId, HostId, InstanceId, SessionId, Zone};
 use crate::inventory::Resources;
 use crate::session::{Condition, Session};
 use crate::state::State;
-use crate::time::Time;
+use crate::time::{Millis, Time};
 
 /// An effect's full name.
 pub type EffectRef<'a> = (&'a SessionId, EffectId);
@@ -101,7 +101,6 @@ impl State {
             })
         };
         let there = self
-            .inventory
             .members(group)
             .filter(|member| member.id != *without)
             .filter(|member| member.ends().any(|end| end == host) || coming(&member.id));
@@ -109,23 +108,23 @@ impl State {
     }
 
     /// Members of a group that are out of service or may be, each with the reason (R2): a move of it is admitted
-    /// and not finished, it was seen not to serve, or its recovery time has not passed. `but` is left out.
+    /// and not finished, it was seen not to serve, or its time to recover has not passed. `but` is left out.
     pub fn members_out(
         &self,
         group: &GroupId,
+        recovery: Millis,
         now: Time,
         but: Option<EffectRef<'_>>,
     ) -> BTreeMap<InstanceId, &'static str> {
         let mut out = BTreeMap::new();
-        let recovery = self.inventory.group(group).map(|group| group.recovery_time).unwrap_or_default();
-        for member in self.inventory.members(group) {
+        for member in self.members(group) {
             let subject = Subject::Instance(member.id.clone());
             let mut moves = self.all_in_flight(&subject);
             if moves.any(|(session, effect)| but != Some((session, effect.id))) {
                 out.insert(member.id.clone(), "being moved");
             } else if !member.is_settled() {
                 out.insert(member.id.clone(), "not in service");
-            } else if let Some((_, at)) = self.returned.get(&member.id)
+            } else if let Some(at) = self.returned.get(&member.id)
                 && now < *at + recovery
             {
                 out.insert(member.id.clone(), "recovering");

@@ -18,6 +18,7 @@ pub mod caller;
 pub mod constraint;
 pub mod decision;
 pub mod effect;
+pub mod group;
 pub mod hosts;
 pub mod message;
 pub mod outbox;
@@ -34,5 +35,6 @@ pub mod state;
 
 pub mod ledger;
 pub mod place;
+pub mod preflight;
 pub mod rules;
 pub mod view;

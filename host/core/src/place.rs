@@ -80,10 +80,11 @@ impl<'a> Rooms<'a> {
             if let Movable::No { reason } = &instance.movable {
                 return Err(format!("instance {} cannot be moved: {reason}", instance.id));
             }
+            let bounds = self.bounds(instance);
             let fits = |room: &&Room| {
                 room.host != *host
                     && left(room, &taken).fits(&instance.resources)
-                    && self.group_allows(instance, &room.host, &joined)
+                    && self.groups_allow(instance, &bounds, &room.host, &joined)
             };
             let Some(room) = self.rooms.iter().find(fits) else {
                 return Err(format!(
@@ -93,7 +94,7 @@ impl<'a> Rooms<'a> {
             };
             let sum = taken.entry(room.host.clone()).or_default();
             *sum = sum.plus(&instance.resources);
-            if let Some(group) = &instance.group {
+            for (group, _) in bounds {
                 *joined.entry((group.clone(), room.host.clone())).or_default() += 1;
             }
             placed.push((instance.id.clone(), room.host.clone()));
@@ -107,22 +108,25 @@ impl<'a> Rooms<'a> {
         self.state.in_flight(&Subject::Instance(instance.clone())).is_some()
     }
 
-    fn group_allows(
+    /// The groups that bound where an instance may be, with the most members that each bears on one host.
+    fn bounds(&self, instance: &'a Instance) -> Vec<(&'a GroupId, u32)> {
+        let ceilings = &self.session.plan.terms.ceilings;
+        let most = |group| (group, self.state.limits(group, instance, ceilings).most_per_host);
+        self.state.groups_of(instance).map(most).filter(|(_, most)| *most < u32::MAX).collect()
+    }
+
+    fn groups_allow(
         &self,
         instance: &Instance,
+        bounds: &[(&GroupId, u32)],
         host: &HostId,
         joined: &BTreeMap<(GroupId, HostId), u32>,
     ) -> bool {
-        let Some(group) = instance.group.as_ref().and_then(|id| self.state.inventory.group(id)) else {
-            return true;
-        };
-        let most = group.most_per_host();
-        if most == u32::MAX {
-            return true;
-        }
-        let there = self.state.members_at(&group.id, host, &instance.id, None);
-        let coming = joined.get(&(group.id.clone(), host.clone())).copied().unwrap_or_default();
-        there + coming < most
+        bounds.iter().all(|(group, most)| {
+            let there = self.state.members_at(group, host, &instance.id, None);
+            let coming = joined.get(&((*group).clone(), host.clone())).copied().unwrap_or_default();
+            there + coming < *most
+        })
     }
 
     fn headroom_left(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Result<(), String> {

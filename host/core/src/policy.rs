@@ -67,6 +67,28 @@ impl Default for Policies {
     }
 }
 
+/// How far managers' constraints are followed: what they state beyond that is kept and shown as they stated it, and applied
+/// only as far as this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ceilings {
+    /// Longest lead time (R3).
+    pub lead_time: Millis,
+    /// Longest recovery time (R2).
+    pub recovery_time: Millis,
+    /// Members that may be out of any group, even of one that bears fewer (R2). Every group bears as many as it
+    /// states where this is 0.
+    pub least_impacted: u32,
+}
+
+impl Default for Ceilings {
+    /// An hour each: what the clients of the first Fenix state is 2 to 120 s (contract 1.3), and a night has to be enough for a
+    /// rack.
+    fn default() -> Self {
+        Self { lead_time: Millis::from_secs(3600), recovery_time: Millis::from_secs(3600), least_impacted: 0 }
+    }
+}
+
 /// Everything with a number in it that a session is held to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -107,6 +129,9 @@ pub struct Terms {
     /// about all of a host (contract rule 11).
     #[serde(skip_serializing_if = "is_default")]
     pub ask_per_instance: bool,
+    /// How far constraints are followed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ceilings: Ceilings,
 }
 
 impl Default for Terms {
@@ -129,6 +154,7 @@ impl Default for Terms {
             action_within: Millis::from_secs(3600),
             own_action_within: Millis::from_secs(600),
             ask_per_instance: false,
+            ceilings: Ceilings::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::ask::{Ask, AskKind, AskStatus};
 use crate::constraint::{Constrained, Constraint, Constraints};
 use crate::effect::{EffectKind, Outcome};
 use crate::finder::Finder;
-use crate::id::{GroupId, InstanceId, ProjectId, SessionId, SubscriptionId};
+use crate::id::{InstanceId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::{Change, Inventory};
 use crate::message::Subscription;
 use crate::past::{Note, Past};
@@ -30,8 +30,8 @@ pub struct State {
     pub at: Time,
     /// What was last seen.
     pub inventory: Arc<Inventory>,
-    /// When a member of a group was last seen to come back into service: its recovery time runs from here (R2).
-    pub returned: SharedMap<InstanceId, (GroupId, Time)>,
+    /// When an instance was last seen to come back into service: as a member of a group it recovers from then on (R2).
+    pub returned: SharedMap<InstanceId, Time>,
     /// All sessions that are not removed.
     pub sessions: SharedMap<SessionId, Arc<Session>>,
     /// Where to look in them: follows from them.
@@ -176,12 +176,10 @@ impl State {
     }
 
     fn observe(&mut self, change: &Change, at: Time) {
-        if let Change::Instance(new) = change {
-            match new.came_back(self.inventory.instance(&new.id)) {
-                Some(group) => drop(self.returned.insert(new.id.clone(), (group.clone(), at))),
-                None if new.group.is_none() => drop(self.returned.remove(&new.id)),
-                None => {}
-            }
+        if let Change::Instance(new) = change
+            && new.came_back(self.inventory.instance(&new.id))
+        {
+            self.returned.insert(new.id.clone(), at);
         }
         if let Change::InstanceGone(id) = change {
             self.returned.remove(id);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::ask::{Ask, AskKind, MoveHow};
 use crate::decision::{Decision, Planned, Waiting};
 use crate::effect::{EffectKind, Subject};
-use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId, Zone};
+use crate::group::Limits;
+use crate::id::{AskId, GroupId, HostId, InstanceId, ProjectId, SessionId, Zone};
 use crate::inventory::{Host, HostKind, Instance, Service};
 use crate::place::{self, Candidate, Placement, Rooms};
 use crate::policy::Terms;
@@ -119,6 +120,8 @@ pub struct HostInfo {
 pub struct InstanceInfo {
     /// What was seen of it.
     pub seen: Instance,
+    /// The group that it backs up: as its owner states, or else as it is seen.
+    pub group: Option<GroupId>,
     /// Failures in a row of moving it.
     pub tries: u32,
     /// True if a move of it is in flight, or its outcome is unknown.
@@ -250,6 +253,7 @@ impl View {
         let subject = Subject::Instance(seen.id.clone());
         InstanceInfo {
             seen: seen.clone(),
+            group: self.state.groups_of(seen).last().cloned(),
             tries: session.tries.get(&format!("move {}", seen.id)).copied().unwrap_or_default(),
             busy: self.state.in_flight(&subject).is_some(),
         }
@@ -328,8 +332,9 @@ impl View {
     }
 
     /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
-    /// `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `group-name`, `moves`. `None` if there is none of
-    /// that name.
+    /// `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, what its owner states (`lead-time`,
+    /// `migration-type`) and what its group bears (`group-name`, `max-impacted-members`, `recovery-time`). `None` if there is
+    /// none of that name.
     pub fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
         let inventory = &self.state.inventory;
         match subject {
@@ -358,13 +363,28 @@ impl View {
                 match key {
                     "vcpus" => Some(seen.resources.vcpus.to_string()),
                     "memory-mb" => Some(seen.resources.memory_mb.to_string()),
-                    "group-name" => Some(inventory.group(seen.group.as_ref()?)?.name.clone()),
+                    "group-name" => Some(self.limits_of(seen)?.name.to_owned()),
+                    "max-impacted-members" => Some(self.limits_of(seen)?.max_impacted_members.to_string()),
+                    "recovery-time" => Some(self.limits_of(seen)?.recovery_time.as_secs_ceil().to_string()),
+                    "lead-time" => {
+                        Some(self.state.lead_time(seen, &self.terms()?.ceilings).as_secs_ceil().to_string())
+                    }
+                    "migration-type" => {
+                        self.state.stated(seen)?.migration_type.map(|how| how.wire().to_owned())
+                    }
                     "moves" => Some(self.own()?.moves.get(id).copied().unwrap_or_default().to_string()),
                     _ => None,
                 }
             }
             Subject::Session(_) => None,
         }
+    }
+
+    /// What the group bears that an instance backs up.
+    fn limits_of(&self, seen: &Instance) -> Option<Limits<'_>> {
+        let seen = self.state.inventory.instance(&seen.id)?;
+        let group = self.state.groups_of(seen).last()?;
+        Some(self.state.limits(group, seen, &self.terms()?.ceilings))
     }
 
     /// A note that the workflow wrote.

@@ -1,238 +1,43 @@
 //! Every rule, as a table: a scene, a decision, and the rule that says no.
-//!
-//! The scene is one session over `a` and `b` (computes of 4 vcpus) and `c1`; `x` is a compute of nobody, `c2` a
-//! second controller. `i1` and `i2` (2 vcpus each, group `g`, at most one out) are on `a`, `i3` is on `b`. The
-//! project is managed, was told MAINTENANCE, and agreed to have `a` emptied (question 1); `a` is fenced.
-
 #![expect(clippy::unwrap_used, reason = "a test says so by failing")]
+
+mod scene;
 
 use std::sync::Arc;
 
-use fenix_core::ask::{Ask, AskKind, AskStatus, MoveHow};
-use fenix_core::constraint::{Constraint, InstanceConstraint};
+use fenix_core::ask::{AskKind, AskStatus, MoveHow};
+use fenix_core::constraint::{Constrained, Constraint, GroupConstraint, InstanceConstraint};
 use fenix_core::decision::Decision;
-use fenix_core::effect::{Effect, EffectKind};
-use fenix_core::id::{AskId, EffectId, HostId};
+use fenix_core::effect::EffectKind;
+use fenix_core::id::{AskId, EffectId};
 use fenix_core::inventory::{
     Change, Group, Host, HostKind, Instance, InstanceState, Movable, Resources, Service,
 };
-use fenix_core::policy::{Policy, Terms};
-use fenix_core::record::{Body, Record};
+use fenix_core::policy::Policy;
+use fenix_core::record::Body;
 use fenix_core::rules::{self, Rule};
-use fenix_core::session::{Condition, HostStage, HostWork, Phase, Pin, Plan, Session, Target};
-use fenix_core::state::State;
+use fenix_core::session::{Condition, HostStage, Phase, Target};
 use fenix_core::time::{Millis, Time};
-
-const START: Time = Time(1_000_000);
-const NOW: Time = Time(2_000_000);
-
-fn host(id: &str, kind: HostKind) -> Host {
-    Host {
-        id: id.into(),
-        kind,
-        zone: "z".into(),
-        capacity: Resources::of(4, 4096, 40),
-        service: if kind == HostKind::Compute { Service::Enabled } else { Service::Absent },
-        up: true,
-        boot: "1".into(),
-        dead: false,
-    }
-}
-
-fn instance(id: &str, on: &str, group: Option<&str>) -> Instance {
-    Instance {
-        id: id.into(),
-        name: id.into(),
-        project: "p".into(),
-        group: group.map(Into::into),
-        host: on.into(),
-        resources: Resources::of(2, 1024, 10),
-        state: InstanceState::Active,
-        other_end: None,
-        movable: Movable::Any,
-        progress: None,
-    }
-}
-
-fn plan() -> Plan {
-    let pin = Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into() };
-    Plan {
-        maintenance_at: START,
-        window_end: None,
-        metadata: "{}".into(),
-        workflow: pin,
-        actions: Vec::new(),
-        terms: Terms { hosts_at_once: 2, hosts_at_once_per_zone: 2, ..Terms::default() },
-    }
-}
-
-fn ask(id: u32, kind: AskKind, host: Option<&str>, status: AskStatus) -> Ask {
-    Ask {
-        id: AskId(id),
-        project: "p".into(),
-        kind,
-        round: 1,
-        instances: vec!["i1".into(), "i2".into()],
-        host: host.map(Into::into),
-        opened_at: START,
-        window: Millis::from_secs(40),
-        delivered_at: Some(START),
-        reply_by: START + Millis::from_secs(40),
-        chosen: std::collections::BTreeMap::new(),
-        status,
-        ended_at: Some(START),
-    }
-}
-
-fn agreed() -> AskStatus {
-    AskStatus::Acked {
-        actions: [("i1".into(), MoveHow::Migrate), ("i2".into(), MoveHow::LiveMigrate)].into(),
-    }
-}
-
-/// The scene, with a way to change it.
-struct Scene {
-    state: State,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let mut scene = Scene { state: State::default() };
-        for (id, kind) in [
-            ("a", HostKind::Compute),
-            ("b", HostKind::Compute),
-            ("x", HostKind::Compute),
-            ("c1", HostKind::Controller),
-            ("c2", HostKind::Controller),
-        ] {
-            scene.see(Change::Host(host(id, kind)));
-        }
-        scene.see(Change::Group(Group {
-            id: "g".into(),
-            project: "p".into(),
-            name: "pair".into(),
-            anti_affinity: false,
-            max_instances_per_host: 0,
-            max_impacted_members: 1,
-            recovery_time: Millis::from_secs(10),
-        }));
-        for (id, on, group) in [("i1", "a", Some("g")), ("i2", "a", Some("g")), ("i3", "b", None)] {
-            scene.see(Change::Instance(instance(id, on, group)));
-        }
-        scene.open("s", &["a", "b", "c1"]);
-        scene.session("s", |session| {
-            session.phase = Phase::PlannedMaintenance;
-            if let Some(project) = session.projects.get_mut(&"p".into()) {
-                project.told = true;
-            }
-            fence(session, "a");
-        });
-        scene.asked("s", ask(0, AskKind::Maintenance, None, agreed()));
-        scene.asked("s", ask(1, AskKind::PlannedMaintenance, Some("a"), agreed()));
-        scene
-    }
-
-    fn record(&mut self, at: Time, session: Option<&str>, body: Body) {
-        let record = Record { seq: self.state.seq + 1, at, session: session.map(Into::into), body };
-        self.state.apply(&record).unwrap();
-    }
-
-    fn see(&mut self, change: Change) {
-        self.record(START, None, Body::Observed { change });
-    }
-
-    fn open(&mut self, id: &str, hosts: &[&str]) {
-        self.record(START, Some(id), Body::Opened { plan: plan(), rules: rules::VERSION });
-        for name in hosts {
-            let seen = self.state.inventory.host(&HostId::from(name)).unwrap().clone();
-            let work = HostWork {
-                kind: seen.kind,
-                found: seen.service,
-                stage: HostStage::Waiting,
-                since: START,
-                fenced: false,
-            };
-            self.record(START, Some(id), Body::HostJoined { host: seen.id, work });
-        }
-        self.record(START, Some(id), Body::ProjectJoined { project: "p".into(), managed: true });
-    }
-
-    fn asked(&mut self, session: &str, ask: Ask) {
-        let (id, status) = (ask.id, ask.status.clone());
-        let open = Ask { status: AskStatus::Open, ..ask };
-        self.record(START, Some(session), Body::Asked { ask: open, reason: "why".into() });
-        self.record(START, Some(session), Body::AskEnded { ask: id, status });
-    }
-
-    fn session(&mut self, id: &str, change: impl FnOnce(&mut Session)) {
-        change(Arc::make_mut(self.state.sessions.get_mut(&id.into()).unwrap()));
-    }
-
-    fn in_flight(&mut self, session: &str, id: u32, kind: EffectKind) {
-        let effect = Effect {
-            id: EffectId(id),
-            kind,
-            reason: "why".into(),
-            admitted_at: NOW,
-            deadline: NOW + Millis::from_secs(600),
-            unclear_at: None,
-            unknown: None,
-        };
-        self.record(START, Some(session), Body::Admitted { effect });
-    }
-}
+use scene::*;
 
 #[test]
 fn a_live_move_has_no_longer_than_its_instance_bears() {
     let check = |how: MoveHow, stated: Option<u64>, expected: u64| {
         let mut scene = Scene::new();
-        let constraint = Constraint::Instance(InstanceConstraint {
-            instance: "i1".into(),
-            project: "p".into(),
-            group: None,
-            name: "i1".into(),
-            max_interruption_time: stated.map(Millis::from_secs),
-            migration_type: None,
-            resource_mitigation: None,
-            lead_time: None,
-        });
-        scene.record(START, None, Body::Constrained { constraint });
+        let max_interruption_time = stated.map(Millis::from_secs);
+        let stated = InstanceConstraint { max_interruption_time, ..about_instance("i1") };
+        state(&mut scene, Constraint::Instance(stated));
         let session = scene.state.session(&"s".into()).unwrap();
         let kind =
             EffectKind::Move { instance: "i1".into(), from: "a".into(), to: "b".into(), how, ask: None };
         let span = rules::deadline(&scene.state, session, &kind, NOW).since(NOW);
-        assert_eq!(span, Millis::from_secs(expected), "{how:?} {stated:?}");
+        assert_eq!(span, Millis::from_secs(expected), "{how:?} {max_interruption_time:?}");
     };
     check(MoveHow::LiveMigrate, Some(120), 120);
     check(MoveHow::LiveMigrate, Some(1200), 600);
     check(MoveHow::LiveMigrate, Some(0), 600);
     check(MoveHow::LiveMigrate, None, 600);
     check(MoveHow::Migrate, Some(120), 600);
-}
-
-fn plan_of(session: &mut Session) -> &mut Plan {
-    Arc::make_mut(&mut session.plan)
-}
-
-fn stand(session: &mut Session, host: &str, stage: HostStage, fenced: bool) {
-    let known = session.hosts.get(&host.into()).unwrap().clone();
-    session.hosts.set(host.into(), HostWork { stage, fenced, ..known });
-}
-
-fn fence(session: &mut Session, host: &str) {
-    stand(session, host, HostStage::Fenced, true);
-}
-
-fn stage(host: &'static str, stage: HostStage) -> impl FnOnce(&mut Scene) {
-    move |scene| scene.session("s", |session| stand(session, host, stage, true))
-}
-
-/// A host no longer answers, and perhaps somebody knows that it is dead.
-fn goes_down(id: &'static str, dead: bool) -> impl Fn(&mut Scene) {
-    move |scene| {
-        let seen = scene.state.inventory.host(&id.into()).unwrap().clone();
-        scene.see(Change::Host(Host { up: false, dead, ..seen }));
-    }
 }
 
 fn moving(instance: &str, to: &str, how: MoveHow, ask: Option<u32>) -> Decision {
@@ -420,6 +225,122 @@ fn members_of_a_group_do_not_crowd_a_host() {
         scene.in_flight("s", 5, move_kind("i2", "a", "x"));
     };
     check(coming, move_i1(), Some(Rule::R2));
+}
+
+#[test]
+fn an_owner_says_what_a_group_bears() {
+    let out = |scene: &mut Scene| scene.in_flight("s", 5, move_kind("i2", "a", "x"));
+    let bears = |most: u32, project: &'static str| {
+        move |scene: &mut Scene| {
+            let project = project.into();
+            let stated = GroupConstraint { max_impacted_members: Some(most), project, ..about_group("g") };
+            state(scene, Constraint::Group(stated));
+        }
+    };
+    check(bears(0, "p"), move_i1(), Some(Rule::R2));
+    let two = |scene: &mut Scene| {
+        out(scene);
+        bears(2, "p")(scene);
+    };
+    check(two, move_i1(), None);
+    // What a stranger states counts for nothing.
+    let foreign = |scene: &mut Scene| {
+        out(scene);
+        bears(2, "q")(scene);
+    };
+    check(foreign, move_i1(), Some(Rule::R2));
+    let floor = |scene: &mut Scene| {
+        bears(0, "p")(scene);
+        scene.session("s", |session| plan_of(session).terms.ceilings.least_impacted = 1);
+    };
+    check(floor, move_i1(), None);
+    let recovers = |secs: u64| {
+        move |scene: &mut Scene| {
+            let recovery_time = Some(Millis::from_secs(secs));
+            state(scene, Constraint::Group(GroupConstraint { recovery_time, ..about_group("g") }));
+            let back = Change::Instance(instance("i2", "a", Some("g")));
+            scene.see(Change::InstanceGone("i2".into()));
+            scene.record(NOW - Millis::from_secs(100), None, Body::Observed { change: back });
+        }
+    };
+    check(recovers(100), move_i1(), None);
+    check(recovers(101), move_i1(), Some(Rule::R2));
+    let ceiling = |scene: &mut Scene| {
+        recovers(31_536_000)(scene);
+        scene.session("s", |session| plan_of(session).terms.ceilings.recovery_time = Millis::from_secs(100));
+    };
+    check(ceiling, move_i1(), None);
+}
+
+#[test]
+fn members_that_are_only_stated_are_members() {
+    // `i3` on `b` is in no group of the cloud's.
+    let stated = |scene: &mut Scene| {
+        for id in ["i1", "i3"] {
+            let of = InstanceConstraint { group: Some("h".into()), ..about_instance(id) };
+            state(scene, Constraint::Instance(of));
+        }
+    };
+    let out = |scene: &mut Scene| {
+        scene.see(Change::Instance(Instance { state: InstanceState::Error, ..instance("i3", "b", None) }));
+    };
+    check(stated, move_i1(), None);
+    // Nobody has said yet how many the group bears: one.
+    let broken = |scene: &mut Scene| {
+        stated(scene);
+        out(scene);
+    };
+    check(broken, move_i1(), Some(Rule::R2));
+    let bears_two = |scene: &mut Scene| {
+        broken(scene);
+        state(
+            scene,
+            Constraint::Group(GroupConstraint { max_impacted_members: Some(2), ..about_group("h") }),
+        );
+    };
+    check(bears_two, move_i1(), None);
+    let apart = |scene: &mut Scene| {
+        stated(scene);
+        state(scene, Constraint::Group(GroupConstraint { anti_affinity: Some(true), ..about_group("h") }));
+        scene.see(Change::Instance(instance("i3", "x", None)));
+    };
+    check(apart, move_i1(), Some(Rule::R2));
+    let taken_back = |scene: &mut Scene| {
+        broken(scene);
+        let about = Constrained::Instance("i3".into());
+        scene.record(START, None, Body::Unconstrained { about });
+    };
+    check(taken_back, move_i1(), None);
+}
+
+#[test]
+fn lead_time_is_given_from_when_the_question_arrived() {
+    let passed = NOW.since(START);
+    let lead = |lead: Millis| {
+        move |scene: &mut Scene| {
+            let stated = InstanceConstraint { lead_time: Some(lead), ..about_instance("i1") };
+            state(scene, Constraint::Instance(stated));
+        }
+    };
+    check(lead(passed), move_i1(), None);
+    check(lead(passed + Millis(1)), move_i1(), Some(Rule::R3));
+    // The answer may come before Fenix knows that the question arrived.
+    let unconfirmed = |answered: Time| {
+        move |scene: &mut Scene| {
+            lead(passed)(scene);
+            scene.session("s", |session| {
+                let ask = Arc::make_mut(session.asks.get_mut(&AskId(1)).unwrap());
+                (ask.delivered_at, ask.ended_at) = (None, Some(answered));
+            });
+        }
+    };
+    check(unconfirmed(START), move_i1(), None);
+    check(unconfirmed(START + Millis(1)), move_i1(), Some(Rule::R3));
+    let ceiling = |scene: &mut Scene| {
+        lead(Millis::from_secs(31_536_000))(scene);
+        scene.session("s", |session| plan_of(session).terms.ceilings.lead_time = passed);
+    };
+    check(ceiling, move_i1(), None);
 }
 
 #[test]

@@ -161,6 +161,8 @@ impl Engine {
             (Condition::Paused | Condition::Parked { .. }, _) => {
                 let reason = "continued by an administrator".into();
                 self.record(id, Body::ConditionSet { condition: Condition::Running, reason });
+                // While it was held its budget may have been spent by what was under way.
+                self.halt_if_spent(id);
                 self.reread_for(id);
                 Ok(Answer::Done)
             }
@@ -202,7 +204,8 @@ impl Engine {
             let HostStage::Quarantined { begun, .. } = &work.stage else { continue };
             let runs = session.work.get(&Target::Host(host.clone()));
             let finished = runs.is_some_and(|runs| runs.iter().all(|run| run.report.is_some()));
-            let stage = match (*begun, finished, work.fenced) {
+            // One that could not be given back was left out for good whether or not anything was begun on it.
+            let stage = match (*begun && runs.is_some(), finished, work.fenced) {
                 (true, true, _) => HostStage::Worked,
                 (true, false, _) => HostStage::Working,
                 (false, _, true) => HostStage::Fenced,

@@ -7,6 +7,7 @@ use fenix_core::id::{HostId, SessionId};
 use fenix_core::record::Body;
 use fenix_core::session::{Condition, HostStage, HostWork, Session};
 use fenix_core::standing::{Attached, Template};
+use fenix_core::view::Trigger;
 
 use crate::Engine;
 use crate::command::{Answer, CommandError};
@@ -19,19 +20,22 @@ impl Engine {
         let project = constraint.project().clone();
         let is_first = !self.state.constraints.has_any_of(&project);
         self.record_installation(Body::Constrained { constraint });
-        if is_first {
-            for session in self.sessions_with(&project) {
+        for session in self.sessions_with(&project) {
+            if is_first {
                 self.join_project(&session, project.clone());
             }
+            self.wake(&session, Trigger::Changed);
         }
         Answer::Done
     }
 
     pub(crate) fn unconstrain(&mut self, about: Constrained) -> Answer {
-        if self.state.constraints.get(&about).is_none() {
-            return Answer::Idle;
-        }
+        let Some(known) = self.state.constraints.get(&about) else { return Answer::Idle };
+        let project = known.project().clone();
         self.record_installation(Body::Unconstrained { about });
+        for session in self.sessions_with(&project) {
+            self.wake(&session, Trigger::Changed);
+        }
         Answer::Done
     }
 

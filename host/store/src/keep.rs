@@ -207,7 +207,7 @@ impl<'a> Seen<'a> {
         let came_back = match change {
             Change::Instance(instance) => {
                 self.whole.contains(&instance.id)
-                    || state.returned.get(&instance.id).is_some_and(|(_, at)| *at == record.at)
+                    || state.returned.get(&instance.id).is_some_and(|at| *at == record.at)
             }
             Change::Host(_)
             | Change::HostGone(_)

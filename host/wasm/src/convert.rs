@@ -204,7 +204,7 @@ pub(crate) fn host_info(info: view::HostInfo) -> wit::HostInfo {
 }
 
 pub(crate) fn instance_info(info: view::InstanceInfo) -> wit::InstanceInfo {
-    let view::InstanceInfo { seen, tries, busy } = info;
+    let view::InstanceInfo { seen, group, tries, busy } = info;
     wit::InstanceInfo {
         settled: seen.is_settled(),
         movable: match seen.movable {
@@ -215,7 +215,7 @@ pub(crate) fn instance_info(info: view::InstanceInfo) -> wit::InstanceInfo {
         id: seen.id.to_string(),
         name: seen.name,
         project: seen.project.to_string(),
-        group: seen.group.map(|group| group.to_string()),
+        group: group.map(|group| group.to_string()),
         host: seen.host.to_string(),
         tries,
         busy,

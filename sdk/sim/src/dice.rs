@@ -26,6 +26,8 @@ pub enum Purpose {
     Reckless = 107,
     /// What a wide scenario has beside what the others have.
     Wide = 108,
+    /// What managers state.
+    Statements = 109,
 }
 
 /// One stream of numbers.

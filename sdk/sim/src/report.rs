@@ -6,6 +6,7 @@ use fenix_core::blocker;
 use fenix_core::session::{Condition, HostStage, Phase, Session};
 use fenix_core::state::State;
 use fenix_core::time::Time;
+use fenix_verify::Finding;
 
 use crate::checkers::Violation;
 use crate::coverage::Tally;
@@ -55,6 +56,8 @@ pub struct Ending {
     pub problems: Vec<String>,
     /// Why the journal's bytes do not fold to what Fenix knows; `None` if they do.
     pub refold: Option<String>,
+    /// The rules that the journal itself shows as broken.
+    pub verified: Vec<Finding>,
     /// True if all sessions were over before the scenario's end.
     pub finished: bool,
 }

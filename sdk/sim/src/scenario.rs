@@ -1,6 +1,7 @@
 //! What a simulation is made of: plain data, from which everything else follows.
 
 use fenix_cloud::sim::Spec;
+use fenix_core::constraint::{Constrained, Constraint};
 use fenix_core::id::{HostId, SessionId};
 use fenix_core::policy::Terms;
 use fenix_core::session::Stage;
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub settings: Settings,
     /// Application managers and other listeners.
     pub managers: Vec<ManagerSpec>,
+    /// What managers state at fixed times.
+    pub statements: Vec<Statement>,
     /// The sessions to be made.
     pub sessions: Vec<SessionSpec>,
     /// What administrators do at fixed times.
@@ -40,6 +43,26 @@ pub struct Scenario {
     pub calm_at: Millis,
     /// The end, if the sessions are not over before.
     pub end_at: Millis,
+}
+
+/// Something that a manager states, or takes back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// When.
+    pub at: Millis,
+    /// What.
+    pub what: Stated,
+}
+
+/// What a manager can say of its instances and groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stated {
+    /// This is to be respected from now on.
+    That(Constraint),
+    /// What was stated about it no longer holds.
+    NoLonger(Constrained),
 }
 
 /// A session to be made.
@@ -238,6 +261,7 @@ impl Scenario {
             cloud,
             settings: Settings::default(),
             managers: Vec::new(),
+            statements: Vec::new(),
             sessions: Vec::new(),
             orders: Vec::new(),
             operator: Operator { continues: 0, deletes: false },

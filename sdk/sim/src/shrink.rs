@@ -45,6 +45,7 @@ fn cuts(scenario: &Scenario) -> Vec<Cut> {
     }));
     cuts.extend(one_by_one(scenario.managers.len(), |it, at| take(&mut it.managers, at)));
     cuts.extend(one_by_one(scenario.orders.len(), |it, at| take(&mut it.orders, at)));
+    cuts.extend(one_by_one(scenario.statements.len(), |it, at| take(&mut it.statements, at)));
     cuts.extend(one_by_one(scenario.faults.kills.len(), |it, at| take(&mut it.faults.kills, at)));
     cuts.extend(one_by_one(scenario.faults.calls.len(), |it, at| take(&mut it.faults.calls, at)));
     cuts.extend(one_by_one(scenario.faults.freezes.len(), |it, at| take(&mut it.faults.freezes, at)));

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::scenario::Stated;
 use fenix_cloud::sim::trace::{Actor, Happening, TraceEvent};
 use fenix_core::ask::{AskKind, MoveHow, Reply};
 use fenix_core::id::{AskId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
@@ -167,6 +168,8 @@ pub enum Want {
     Delete(SessionId),
     /// Have messages sent.
     Subscribe(Subscription),
+    /// Have something respected.
+    State(Stated),
 }
 
 impl Want {
@@ -176,7 +179,7 @@ impl Want {
             Want::Open(session) | Want::Pause(session) | Want::Continue(session) | Want::Delete(session) => {
                 Some(session)
             }
-            Want::Subscribe(_) => None,
+            Want::Subscribe(_) | Want::State(_) => None,
         }
     }
 }
@@ -246,6 +249,8 @@ impl fmt::Display for Want {
             Want::Continue(session) => write!(f, "continue {}", short(session)),
             Want::Delete(session) => write!(f, "delete {}", short(session)),
             Want::Subscribe(subscription) => write!(f, "subscribe {}", subscription.id),
+            Want::State(Stated::That(constraint)) => write!(f, "state {constraint:?}"),
+            Want::State(Stated::NoLonger(about)) => write!(f, "take back what was stated about {about:?}"),
         }
     }
 }

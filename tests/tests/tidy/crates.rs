@@ -14,6 +14,8 @@ use crate::{files, none, root};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("fenix-core", &[]),
     ("fenix-engine", &["fenix-core"]),
+    // Records alone: what it says of the rules must not come from them.
+    ("fenix-verify", &["fenix-core"]),
     ("fenix-store", &["fenix-core", "fenix-engine"]),
     ("fenix-wasm", &["fenix-core", "fenix-engine"]),
     ("fenix-cloud", &["fenix-core", "fenix-engine"]),
@@ -30,8 +32,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const TESTS: [&str; 2] = ["fenix-tests", "fenix-fuzz"];
 
 /// What the two drivers of the engine, the server and virtual time, put together.
-const BELOW_THE_SHELLS: [&str; 7] = [
+const BELOW_THE_SHELLS: [&str; 8] = [
     "fenix-core",
+    "fenix-verify",
     "fenix-engine",
     "fenix-store",
     "fenix-wasm",

@@ -159,14 +159,19 @@ fn falls_back(case: &Case<'_>, seen: &Instance) -> bool {
     seen.movable == Movable::ColdOnly || case.session.tries.contains_key(&format!("move {}", seen.id))
 }
 
-/// R3: the manager had its lead time before the instance is touched.
-///
-/// Lead time is a constraint of the application; until constraints are taken none is asked for, and the time that
-/// matters is the one between question and answer, which R1 covers.
-pub(super) fn lead_time(case: &Case<'_>, ask: Option<AskId>) -> Result<(), Refusal> {
-    let asked = ask.and_then(|id| case.session.asks.get(&id)).and_then(|ask| ask.delivered_at);
-    match asked {
-        Some(at) if case.now < at => Err(Rule::R3.refuses("the question is not delivered yet")),
-        Some(_) | None => Ok(()),
+/// R3: the manager had its lead time before the instance is touched, counted from when it heard of it.
+pub(super) fn lead_time(case: &Case<'_>, instance: &InstanceId, ask: Option<AskId>) -> Result<(), Refusal> {
+    // Whoever could not be told, or is not asked at all, has the terms to thank for it: see R1.
+    let Some(at) = ask.and_then(|id| case.session.asks.get(&id)).and_then(|ask| ask.heard_at()) else {
+        return Ok(());
+    };
+    let Some(seen) = case.state.inventory.instance(instance) else { return Ok(()) };
+    let lead = case.state.lead_time(seen, &case.session.plan.terms.ceilings);
+    if case.now >= at + lead {
+        return Ok(());
     }
+    Err(Rule::R3.refuses(format!(
+        "{instance} has {lead} of lead time, of which {} are left",
+        (at + lead).since(case.now)
+    )))
 }

@@ -10,14 +10,13 @@ mod subjects;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{AskKind, MoveHow};
-use crate::constraint::{Constrained, Constraint};
 use crate::decision::Decision;
 use crate::effect::{Effect, EffectKind};
 use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId};
 use crate::ledger::EffectRef;
 use crate::session::{HostStage, Phase, Session, Target};
 use crate::state::State;
-use crate::time::{Millis, Time};
+use crate::time::Time;
 
 /// A host-enforced rule. The numbers are used in every refusal, in tests and in the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,7 +227,7 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
         EffectKind::Move { instance, from, to, how, ask } => {
             case.unless_off(Rule::R11, || subjects::may_move(case, instance, from, to))?;
             case.unless_off(Rule::R1, || consent::given(case, instance, from, *how, *ask))?;
-            case.unless_off(Rule::R3, || consent::lead_time(case, *ask))?;
+            case.unless_off(Rule::R3, || consent::lead_time(case, instance, *ask))?;
             case.unless_off(Rule::R2, || groups::members_out(case, instance))?;
             case.unless_off(Rule::R2, || groups::destination(case, instance, to))?;
             case.unless_off(Rule::R5, || capacity::fits(case, instance, to))
@@ -258,21 +257,13 @@ pub fn deadline(state: &State, session: &Session, kind: &EffectKind, now: Time) 
     now + match kind {
         EffectKind::Fence { .. } | EffectKind::Release { .. } => terms.service_within,
         EffectKind::Move { instance, how: MoveHow::LiveMigrate, .. } => {
-            terms.move_within.min(interruption(state, instance).unwrap_or(terms.move_within))
+            terms.move_within.min(state.interruption(instance).unwrap_or(terms.move_within))
         }
         EffectKind::Move { .. } => terms.move_within,
         EffectKind::Work { target } => {
             let actions = session.actions_for(target).len().max(1) as u64;
             crate::time::Millis(terms.action_within.0.saturating_mul(actions))
         }
-    }
-}
-
-/// How long a live move may interrupt an instance, if that is stated; no time at all cannot be meant.
-fn interruption(state: &State, instance: &InstanceId) -> Option<Millis> {
-    match state.constraints.get(&Constrained::Instance(instance.clone()))? {
-        Constraint::Instance(stated) => stated.max_interruption_time.filter(|span| *span > Millis::ZERO),
-        Constraint::Group(_) => None,
     }
 }
 

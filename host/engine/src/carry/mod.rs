@@ -412,7 +412,7 @@ impl Engine {
     }
 
     /// R9: a session whose failures have spent its budget halts by itself.
-    fn halt_if_spent(&mut self, session: &SessionId) {
+    pub(crate) fn halt_if_spent(&mut self, session: &SessionId) {
         let Some(known) = self.state.session(session) else { return };
         let budget = known.plan.terms.failure_budget;
         if known.failures >= budget && self.state.switched_off != Some(rules::Rule::R9) {

@@ -262,6 +262,9 @@ fn a_host_that_the_cloud_will_not_have_back_is_quarantined_after_some_tries() {
     assert!(matches!(world.stage("a"), HostStage::Quarantined { begun: true, .. }));
     assert_eq!(world.session().condition, Condition::Ended);
     assert_eq!(world.state().lease(&"a".into()), Some(&"s".into()), "it is still out of service");
+    // Nothing was begun on it: if the session goes on, so does its turn, and the window counts for it.
+    world.resume().unwrap();
+    assert_eq!(world.stage("a"), HostStage::Fenced);
 }
 
 #[test]

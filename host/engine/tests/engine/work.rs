@@ -127,6 +127,19 @@ fn spent_failures_park_the_session() {
 }
 
 #[test]
+fn a_budget_that_was_spent_while_the_session_was_held_parks_it_when_it_goes_on() {
+    let mut world = World::opened_with(|plan| plan.terms.failure_budget = 1);
+    world.begin_work();
+    world.pause().unwrap();
+    world.action_says(failed());
+    assert_eq!(world.session().condition, Condition::Paused);
+    world.resume().unwrap();
+    assert!(matches!(&world.session().condition, Condition::Parked { why } if why.starts_with("R9")));
+    world.resume().unwrap();
+    assert!(world.session().is_running(), "somebody has looked at it now");
+}
+
+#[test]
 fn the_same_work_wanted_again_is_under_way_already() {
     let mut world = World::working();
     world.decide([work_on_a()]);

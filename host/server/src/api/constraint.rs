@@ -55,7 +55,7 @@ async fn state(
         let message = format!("there are {MAX_CONSTRAINTS} constraints, which is the most");
         return Err(ApiError::invalid(message).hint("delete those of instances that are gone"));
     }
-    let shown = constraint::view(&constraint);
+    let shown = constraint::view(&constraint, &api.defaults.ceilings);
     api.desk.command(Some(by.0), Command::Constrain { constraint }).await?;
     Ok(Json(shown))
 }
@@ -73,7 +73,10 @@ pub(super) async fn get_group(State(api): State<Arc<Api>>, by: By, Ids(id): Ids<
 fn show(api: &Api, by: &By, id: &str, about: &Constrained) -> Reply {
     let state = api.desk.state();
     state.owner(about).map_or(Ok(()), |owner| by.may_see(owner))?;
-    let found = state.constraints.get(about).map(|constraint| Json(constraint::view(constraint)));
+    let found = state
+        .constraints
+        .get(about)
+        .map(|constraint| Json(constraint::view(constraint, &api.defaults.ceilings)));
     found.ok_or_else(|| {
         let shown: String = id.chars().take(64).collect();
         ApiError::not_found(format!("nothing is stated about {shown}"))

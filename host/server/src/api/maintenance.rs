@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use fenix_core::blocker;
 use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
+use fenix_core::preflight;
 use fenix_core::session::Session;
 use fenix_engine::command::Command;
 use serde_json::{Map, Value, json};
@@ -53,7 +54,23 @@ pub(super) async fn begin(api: &Api, by: Caller, body: &Map<String, Value>) -> R
     if !wanted.warnings.is_empty() {
         reply["warnings"] = json!(wanted.warnings);
     }
+    let unmet = unmet(&api.desk.state(), &id);
+    if !unmet.is_empty() {
+        reply["unmet"] = Value::Array(unmet);
+    }
     Ok(Json(reply))
+}
+
+/// `GET /v1/maintenance/{session}/constraints`
+pub(super) async fn constraints(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Reply {
+    let session = find(&api, &id)?;
+    Ok(Json(json!({ "session_id": id, "unmet": unmet(&api.desk.state(), &session.id) })))
+}
+
+/// The constraints that a session cannot meet as things stand.
+fn unmet(state: &fenix_core::state::State, session: &SessionId) -> Vec<Value> {
+    let found = state.session(session).map(|session| preflight::unmet(state, session));
+    found.unwrap_or_default().iter().map(views::unmet).collect()
 }
 
 /// `GET /v1/maintenance`: under both names that the list ever had.

@@ -79,7 +79,7 @@ impl Call {
 }
 
 /// The calls.
-pub(super) static CALLS: [Call; 44] = [
+pub(super) static CALLS: [Call; 45] = [
     call!(Viewers get "/v1/maintenance", "List sessions", maintenance::list, "SessionList", NONE),
     call!(Administrators post "/v1/maintenance", "Start a session", maintenance::start, Some("SessionStart"), &[],
         "SessionStarted", &[409, 509]),
@@ -94,6 +94,8 @@ pub(super) static CALLS: [Call; 44] = [
         history::decisions, None, &[("from", "integer")], "Decisions", NOT_THERE),
     call!(Viewers get "/v1/maintenance/{session}/blockers", "Show what a session waits for", maintenance::blockers,
         "Blockers", NOT_THERE),
+    call!(Viewers get "/v1/maintenance/{session}/constraints", "Show constraints that cannot be met",
+        maintenance::constraints, "Unmet", NOT_THERE),
     call!(Viewers get "/v1/maintenance/{session}/events", "Wait for news of a session", watch::events, None,
         &[("from", "integer"), ("wait", "integer")], "SessionNews", NOT_THERE),
     call!(Owners get "/v1/maintenance/{session}/{project}", "Read which instances a question is about",

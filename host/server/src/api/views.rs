@@ -1,7 +1,9 @@
 //! How sessions look from outside. Old keys keep their names and types (contract 1.4); new ones stand beside them.
 
 use fenix_core::blocker::Blocker;
+use fenix_core::constraint::Constrained;
 use fenix_core::inventory::{HostKind, InstanceState};
+use fenix_core::preflight::Unmet;
 use fenix_core::session::{Condition, Line, Session, StandingRefusal};
 use fenix_core::time::Time;
 use serde_json::{Value, json};
@@ -74,6 +76,15 @@ fn refusal(standing: &StandingRefusal) -> Value {
         "since": iso(standing.since),
         "times": standing.times,
     })
+}
+
+/// One constraint that cannot be met.
+pub(super) fn unmet(unmet: &Unmet) -> Value {
+    let (key, id) = match &unmet.about {
+        Constrained::Instance(id) => ("instance_id", id.as_str()),
+        Constrained::Group(id) => ("group_id", id.as_str()),
+    };
+    json!({ "project_id": unmet.project.as_str(), key: id, "why": unmet.why })
 }
 
 /// One blocker, with the seconds that are left of it.

@@ -16,6 +16,7 @@ pub mod openstack;
 pub mod print;
 pub mod serve;
 pub mod session;
+mod session_verify;
 pub mod shell;
 pub mod standing;
 pub mod store;

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::client::{At, Fenix};
 use super::exit::Failure;
+use super::session_verify::VerifyArgs;
 use super::text::{columns, plain};
-use super::{Output, print, watch};
+use super::{Output, print, session_verify, watch};
 use crate::shell::clock::WallClock;
 use crate::wire::session::DEFAULT_WORKFLOW;
 use crate::wire::time::spaced;
@@ -45,6 +46,8 @@ enum What {
     Pause(Id),
     /// Close a session and remove it when it is safe
     Delete(Id),
+    /// Read the journal again, with other eyes, and say where a rule was broken
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +107,7 @@ struct StartArgs {
 pub async fn run(args: SessionArgs, output: Output) -> Result<(), Failure> {
     let fenix = args.at.connect()?;
     match args.what {
+        What::Verify(what) => session_verify::run(what, args.at, output).await,
         What::Start(start) => begin(&fenix, *start, output).await,
         What::List => list(&fenix, output).await,
         What::Show(id) => show(&fenix, &resolve(&fenix, id).await?, output).await,
@@ -162,6 +166,14 @@ async fn begin(fenix: &Fenix, args: StartArgs, output: Output) -> Result<(), Fai
     let session = reply["session_id"].as_str().unwrap_or_default().to_owned();
     for warning in reply["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         print::note(format!("warning: {}", plain(warning)));
+    }
+    for unmet in reply["unmet"].as_array().into_iter().flatten() {
+        let text = |key: &str| unmet[key].as_str().map(plain);
+        let about = text("group_id").map(|id| format!("group {id}"));
+        let about =
+            about.or_else(|| text("instance_id").map(|id| format!("instance {id}"))).unwrap_or_default();
+        let (project, why) = (text("project_id").unwrap_or_default(), text("why").unwrap_or_default());
+        print::note(format!("warning: a constraint of project {project} cannot be met: {about}: {why}"));
     }
     match output {
         Output::Json => print::json(&reply),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use fenix_core::time::Millis;
 use fenix_engine::ports::Clock;
-use fenix_store::archive::{ArchiveError, Sum, back_up, read};
+use fenix_store::archive::{ArchiveError, Entry, Sum, back_up, read};
 use fenix_store::{Compacted, OpenError, SledJournal, compact, restore};
 use serde_json::json;
 
@@ -24,12 +24,12 @@ use crate::wire::time::spaced;
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     /// The file to make
-    dest: PathBuf,
+    pub(super) dest: PathBuf,
     /// Read this data directory, which no server has open, instead of asking a server
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     #[command(flatten)]
-    at: At,
+    pub(super) at: At,
 }
 
 /// `fenix restore`
@@ -121,7 +121,7 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
 }
 
 /// Writes the backup; on return it is durable.
-async fn fill(args: &BackupArgs, part: &Path) -> Result<(), Failure> {
+pub(super) async fn fill(args: &BackupArgs, part: &Path) -> Result<(), Failure> {
     let wrong = |error: std::io::Error| unwritable(part, &error);
     // It holds secrets of receivers: nobody else may read it.
     let file =
@@ -173,8 +173,16 @@ fn there(dir: &Path) -> Result<(), Failure> {
 }
 
 fn verified(path: &Path) -> Result<Sum, Failure> {
+    read_archive(path, |_| Ok(()))
+}
+
+/// Reads a whole backup.
+pub(super) fn read_archive(
+    path: &Path,
+    show: impl FnMut(Entry) -> Result<(), ArchiveError>,
+) -> Result<Sum, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    read(BufReader::new(file), |_| Ok::<(), ArchiveError>(())).map_err(|error| Failure::of(&error))
+    read(BufReader::new(file), show).map_err(|error| Failure::of(&error))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fenix_core::inventory::Resources;
-use fenix_core::policy::{Policies, Policy, Terms};
+use fenix_core::policy::{Ceilings, Policies, Policy, Terms};
 use fenix_core::time::Millis;
 use serde_json::{Value, json};
 
@@ -108,6 +108,7 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         action_within,
         own_action_within,
         ask_per_instance,
+        ceilings: Ceilings { lead_time, recovery_time, least_impacted },
     } = terms;
     // Of further classes nothing can be kept free: they are the infrastructure's words.
     let Resources { vcpus, memory_mb, disk_gb, other: _ } = headroom;
@@ -130,6 +131,9 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         ("terms.action_within", secs(action_within)),
         ("terms.ask_per_instance", json!(ask_per_instance)),
         ("terms.own_action_within", secs(own_action_within)),
+        ("terms.ceilings.lead_time", secs(lead_time)),
+        ("terms.ceilings.recovery_time", secs(recovery_time)),
+        ("terms.ceilings.least_impacted", json!(least_impacted)),
         ("terms.headroom.vcpus", json!(vcpus)),
         ("terms.headroom.memory_mb", json!(memory_mb)),
         ("terms.headroom.disk_gb", json!(disk_gb)),

@@ -7,14 +7,17 @@
 use fenix_core::ask::MoveHow;
 use fenix_core::constraint::{Constraint, GroupConstraint, InstanceConstraint};
 use fenix_core::id::{GroupId, InstanceId, ProjectId};
+use fenix_core::policy::Ceilings;
 use fenix_core::time::Millis;
 use serde_json::{Map, Value, json};
 
 use super::payload::MAX_ID;
-use super::terms::MAX_SPAN_SECS;
 
 /// Longest name in characters, as in Nova.
 pub const MAX_NAME: usize = 255;
+
+/// Longest span that is stored: what is stated beyond the ceilings is kept as it came.
+const MAX_SPAN_SECS: u64 = 10 * 366 * 24 * 3600;
 
 /// Most members or instances that a limit may name; more than any host or group has.
 const MAX_COUNT: u64 = 1_000_000;
@@ -55,8 +58,37 @@ pub fn group(id: &str, body: &Map<String, Value>) -> Result<Constraint, String> 
     }))
 }
 
-/// How a statement looks from outside: under the keys with which it came; spans in seconds.
-pub fn view(constraint: &Constraint) -> Value {
+/// How a statement looks from outside: under the keys with which it came; spans in seconds. `applied` says what is made of
+/// it where the ceilings of this installation do not let it be followed in full.
+pub fn view(constraint: &Constraint, ceilings: &Ceilings) -> Value {
+    let mut shown = stated(constraint);
+    let applied = applied(constraint, ceilings);
+    if !applied.is_empty() {
+        shown["applied"] = Value::Object(applied);
+    }
+    shown
+}
+
+/// What is applied instead of what is stated.
+fn applied(constraint: &Constraint, ceilings: &Ceilings) -> Map<String, Value> {
+    let span = |key: &str, stated: Option<Millis>, most: Millis| {
+        stated.filter(|stated| *stated > most).map(|_| (key.to_owned(), json!(most.as_secs_ceil())))
+    };
+    let applied = match constraint {
+        Constraint::Instance(stated) => [span("lead_time", stated.lead_time, ceilings.lead_time), None],
+        Constraint::Group(stated) => {
+            let least = ceilings.least_impacted;
+            let few = stated.max_impacted_members.filter(|stated| *stated < least);
+            [
+                span("recovery_time", stated.recovery_time, ceilings.recovery_time),
+                few.map(|_| ("max_impacted_members".to_owned(), json!(least))),
+            ]
+        }
+    };
+    applied.into_iter().flatten().collect()
+}
+
+fn stated(constraint: &Constraint) -> Value {
     let secs = |span: Option<Millis>| span.map(Millis::as_secs_ceil);
     match constraint {
         Constraint::Instance(InstanceConstraint {
@@ -211,7 +243,7 @@ mod tests {
         read: fn(&str, &Map<String, Value>) -> Result<Constraint, String>,
         body: &Value,
     ) -> Result<Value, String> {
-        read("id-1", body.as_object().unwrap()).map(|constraint| view(&constraint))
+        read("id-1", body.as_object().unwrap()).map(|constraint| view(&constraint, &Ceilings::default()))
     }
 
     #[test]
@@ -226,6 +258,17 @@ mod tests {
             "max_instances_per_host": 1, "max_impacted_members": 1, "recovery_time": 4, "resource_mitigation": true,
         });
         assert_eq!(read(group, &body), Ok(body.clone()));
+    }
+
+    #[test]
+    fn what_goes_beyond_the_ceilings_is_kept_and_what_is_applied_is_said() {
+        let year = 365 * 24 * 3600;
+        let shown = read(instance, &json!({"project_id": "p1", "lead_time": year})).unwrap();
+        assert_eq!((&shown["lead_time"], &shown["applied"]), (&json!(year), &json!({"lead_time": 3600})));
+        let stated = json!({"project_id": "p1", "recovery_time": year, "max_impacted_members": 0});
+        let stated = group("id-1", stated.as_object().unwrap()).unwrap();
+        let shown = view(&stated, &Ceilings { least_impacted: 1, ..Ceilings::default() });
+        assert_eq!(shown["applied"], json!({"recovery_time": 3600, "max_impacted_members": 1}));
     }
 
     #[test]
@@ -261,7 +304,7 @@ mod tests {
         check("lead_time", json!("soon"), "`lead_time` must be a whole number");
         check("lead_time", json!(-1), "`lead_time` must be a whole number");
         check("lead_time", json!(1e300), "`lead_time` must be a whole number");
-        check("lead_time", json!(99_999_999), "from 0 to");
+        check("lead_time", json!(999_999_999_999_u64), "from 0 to");
         check("resource_mitigation", json!("maybe"), "true or false");
         check("migration_type", json!("MIGRATION"), "MIGRATE, LIVE_MIGRATE, OWN_ACTION");
         check("instance_name", json!("x".repeat(256)), "at most 255");

@@ -4,7 +4,7 @@
 //! options.
 
 use fenix_core::inventory::Resources;
-use fenix_core::policy::{Policies, Policy, SlowLive, Terms};
+use fenix_core::policy::{Ceilings, Policies, Policy, SlowLive, Terms};
 use fenix_core::time::Millis;
 use serde::Deserialize;
 
@@ -42,6 +42,18 @@ pub struct HeadroomText {
     pub memory_mb: u32,
     /// Disk in GB.
     pub disk_gb: u32,
+}
+
+/// How far constraints are followed; spans in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CeilingsText {
+    /// Longest lead time.
+    pub lead_time: Option<u64>,
+    /// Longest recovery time.
+    pub recovery_time: Option<u64>,
+    /// Members that may be out of any group.
+    pub least_impacted: Option<u32>,
 }
 
 /// Terms as written. Spans are in seconds.
@@ -82,6 +94,8 @@ pub struct TermsText {
     pub ask_per_instance: Option<bool>,
     /// What to do when things go wrong.
     pub policies: PoliciesText,
+    /// How far constraints are followed.
+    pub ceilings: CeilingsText,
 }
 
 impl PoliciesText {
@@ -153,6 +167,25 @@ impl TermsText {
             action_within: span("action_within", self.action_within, base.action_within)?,
             own_action_within: span("own_action_within", self.own_action_within, base.own_action_within)?,
             ask_per_instance: self.ask_per_instance.unwrap_or(base.ask_per_instance),
+            ceilings: self.ceilings.over(base.ceilings)?,
+        })
+    }
+}
+
+impl CeilingsText {
+    /// Unlike other spans these may be 0: the constraint is not followed then.
+    fn over(&self, base: Ceilings) -> Result<Ceilings, String> {
+        let span = |name: &str, given: Option<u64>, base: Millis| match given {
+            Some(secs) if secs > MAX_SPAN_SECS => Err(format!(
+                "terms.ceilings.{name} is {secs} seconds; it must be from 0 to {MAX_SPAN_SECS} (a month)"
+            )),
+            Some(secs) => Ok(Millis::from_secs(secs)),
+            None => Ok(base),
+        };
+        Ok(Ceilings {
+            lead_time: span("lead_time", self.lead_time, base.lead_time)?,
+            recovery_time: span("recovery_time", self.recovery_time, base.recovery_time)?,
+            least_impacted: self.least_impacted.unwrap_or(base.least_impacted),
         })
     }
 }
@@ -188,6 +221,8 @@ mod tests {
         );
         assert_eq!((terms.hosts_at_once, terms.hosts_at_once_per_zone), (4, 4));
         assert_eq!(terms.policies.nack, Terms::default().policies.nack);
+        let ceilings = over(json!({"ceilings": {"lead_time": 0}})).unwrap().ceilings;
+        assert_eq!(ceilings, Ceilings { lead_time: Millis::ZERO, ..Ceilings::default() });
     }
 
     #[test]
@@ -202,5 +237,6 @@ mod tests {
         check(json!({"move_in": 1}), "unknown field `move_in`");
         check(json!({"policies": {"silence": "shout"}}), "shout");
         check(json!({"rounds": -1}), "-1");
+        check(json!({"ceilings": {"lead_time": 99_999_999}}), "terms.ceilings.lead_time is 99999999 seconds");
     }
 }

@@ -6,9 +6,8 @@ use fenix_cloud::sim::trace::{Actor, Happening};
 use fenix_core::id::{HostId, InstanceId};
 use fenix_core::inventory::Service;
 use fenix_core::time::{Millis, Time};
-use fenix_engine::ports::CloudCall;
 
-use super::{Check, Checker, Findings, Sight};
+use super::{Check, Checker, Findings, Sight, move_of};
 use crate::scenario::{Freeze, START};
 use crate::truth::Truth;
 
@@ -29,13 +28,11 @@ impl Checker for Capacity {
                     found.add(Check::R5, sight.at, format!("{host} is over-committed by {instance}"));
                 }
             }
-            Truth::Cloud(
-                Happening::Refused {
-                    call: CloudCall::Migrate { instance, to } | CloudCall::LiveMigrate { instance, to },
-                    ..
-                },
-                Actor::Client,
-            ) => refused(sight, instance, to, found),
+            Truth::Cloud(Happening::Refused { call, .. }, Actor::Client) => {
+                if let Some((instance, to)) = move_of(call) {
+                    refused(sight, instance, to, found);
+                }
+            }
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use fenix_core::id::{HostId, InstanceId, SessionId};
 use fenix_core::time::Time;
 use fenix_engine::ports::CloudCall;
 
-use super::{Check, Checker, Findings, Sight};
+use super::{Check, Checker, Findings, Sight, move_of};
 use crate::report::Ending;
 use crate::truth::{Truth, Want};
 
@@ -34,10 +34,9 @@ impl Checker for Foreign {
                     }
                 }
             }
-            Truth::Sent {
-                call: CloudCall::Migrate { instance, to } | CloudCall::LiveMigrate { instance, to },
-                ..
-            } => self.moved(sight, instance, to, found),
+            Truth::Sent { call, .. } if let Some((instance, to)) = move_of(call) => {
+                self.moved(sight, instance, to, found);
+            }
             Truth::ActionCalled { session, host: Some(host), .. } => {
                 self.is_busy(sight, host);
                 if sight.owner(host) != Some(session) {

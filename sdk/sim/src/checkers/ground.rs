@@ -7,6 +7,7 @@ use fenix_core::id::{GroupId, HostId, InstanceId, ProjectId, SessionId, Subscrip
 use fenix_core::inventory::{Group, Host, HostKind, Resources, Service};
 use fenix_core::time::{Millis, Time};
 
+use super::stated::Statements;
 use crate::scenario::Scenario;
 use crate::truth::{Truth, Want};
 
@@ -52,6 +53,8 @@ pub(super) struct Ground {
     pub(super) hosts: BTreeMap<HostId, HostTruth>,
     pub(super) instances: BTreeMap<InstanceId, InstanceTruth>,
     pub(super) groups: BTreeMap<GroupId, Group>,
+    /// What managers state.
+    pub(super) stated: Statements,
     /// The hosts of each session that was made.
     pub(super) sessions: BTreeMap<SessionId, BTreeSet<HostId>>,
     /// When each standing order for messages was taken, and whose it is.
@@ -109,7 +112,7 @@ impl Ground {
 
     /// True if a project has a manager.
     pub(super) fn is_managed(&self, project: &ProjectId) -> bool {
-        self.subscribed.values().any(|owner| owner == project)
+        self.subscribed.values().any(|owner| owner == project) || self.stated.has_any_of(project)
     }
 
     /// What the clock of Fenix's machine shows. Fenix has no other one to tell dates by.
@@ -130,6 +133,8 @@ impl Ground {
                 self.clock_off += by;
                 self.clock_gained += u64::try_from(*by).unwrap_or(0);
             }
+            Truth::Commanded(Want::State(stated)) => self.stated.sent(stated),
+            Truth::Told(Want::State(stated), Ok(_)) => self.stated.known(at, stated),
             // Its answer may be lost for a while.
             Truth::Commanded(Want::Open(session)) => self.opened(scenario, session),
             Truth::Told(Want::Subscribe(subscription), Ok(_))

@@ -4,24 +4,38 @@ use std::collections::BTreeMap;
 
 use fenix_cloud::sim::trace::{Actor, Happening};
 use fenix_core::id::{GroupId, InstanceId};
-use fenix_core::time::Time;
+use fenix_core::time::{Millis, Time};
 
-use super::{Check, Checker, Findings, Sight};
+use super::consent::LATELY;
+use super::{Check, Checker, Findings, Sight, move_of};
 use crate::truth::Truth;
 
 /// Members that Fenix put out of service.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// With Fenix's time at which it came back, if it did.
-    out: BTreeMap<InstanceId, (GroupId, Option<Time>)>,
+    /// With Fenix's time at which it came back, if it did, and the groups whose member it is.
+    out: BTreeMap<InstanceId, (Vec<GroupId>, Option<Time>)>,
+    /// When Fenix last sent a call that moves it: the rules spoke then, however late it is carried out.
+    sent: BTreeMap<InstanceId, Time>,
 }
 
 impl Checker for Groups {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
-        let Truth::Cloud(what, by) = what else { return };
+        let (what, by) = match what {
+            Truth::Cloud(what, by) => (what, by),
+            Truth::Sent { call, .. } => {
+                self.sent.extend(move_of(call).map(|(instance, _)| (instance.clone(), sight.at)));
+                return;
+            }
+            _ => return,
+        };
         match what {
-            Happening::OutOfService { instance, group: Some(group) } if *by == Actor::Client => {
-                self.went_out(sight, instance, group, found);
+            Happening::OutOfService { instance, group } if *by == Actor::Client => {
+                let sent = self.sent.get(instance).copied().unwrap_or(sight.at);
+                let since = Time(sent.0.saturating_sub(LATELY.0));
+                let stated = sight.ground.stated.surely_in(instance, since);
+                let groups = group.iter().chain(stated.filter(|stated| Some(*stated) != group.as_ref()));
+                self.went_out(sight, (instance, since), groups.cloned().collect(), found);
             }
             Happening::InService { instance, .. } => {
                 if let Some((_, back)) = self.out.get_mut(instance) {
@@ -38,19 +52,48 @@ impl Checker for Groups {
 }
 
 impl Groups {
-    fn went_out(&mut self, sight: &Sight<'_>, instance: &InstanceId, id: &GroupId, found: &mut Findings) {
-        let Some(group) = sight.ground.groups.get(id) else { return };
-        let recovery = group.recovery_time;
-        // How long one is back already Fenix can only tell by its own clock.
-        let now = sight.ground.latest(sight.at);
-        self.out.retain(|_, (_, back)| back.is_none_or(|back| now < back + recovery));
-        self.out.insert(instance.clone(), (id.clone(), None));
-        let all: Vec<&str> =
-            self.out.iter().filter(|(_, (of, _))| of == id).map(|(member, _)| member.as_str()).collect();
-        if all.len() > group.max_impacted_members as usize {
-            let most = group.max_impacted_members;
-            let what = format!("group {id} bears {most} out, and these are or recover: {}", all.join(", "));
-            found.add(Check::R2, sight.at, what);
+    fn went_out(
+        &mut self,
+        sight: &Sight<'_>,
+        (instance, since): (&InstanceId, Time),
+        groups: Vec<GroupId>,
+        found: &mut Findings,
+    ) {
+        self.out.insert(instance.clone(), (groups.clone(), None));
+        for group in groups {
+            let (most, recovery) = loosest(sight, &group, since);
+            // How long one is back already Fenix can only tell by its own clock.
+            let now = sight.ground.latest(sight.at);
+            let counts = |(of, back): &(Vec<GroupId>, Option<Time>)| {
+                of.contains(&group) && back.is_none_or(|back| now < back + recovery)
+            };
+            let all: Vec<&str> =
+                self.out.iter().filter(|(_, member)| counts(member)).map(|(id, _)| id.as_str()).collect();
+            if all.len() > most as usize {
+                let what =
+                    format!("group {group} bears {most} out, and these are or recover: {}", all.join(", "));
+                found.add(Check::R2, sight.at, what);
+            }
         }
     }
+}
+
+/// Most members out, and the shortest recovery, of all that may have been in force since then.
+fn loosest(sight: &Sight<'_>, id: &GroupId, since: Time) -> (u32, Millis) {
+    let seen = sight.ground.groups.get(id);
+    let said = sight.ground.stated.of_group(id, since);
+    let ceilings = sight.scenario.sessions.iter().map(|session| session.terms.ceilings);
+    let least = ceilings.clone().map(|ceilings| ceilings.least_impacted).max().unwrap_or(0);
+    let ceiling = ceilings.map(|ceilings| ceilings.recovery_time).min().unwrap_or_default();
+    let each = said.into_iter().map(|said| {
+        let most = said.and_then(|said| said.max_impacted_members);
+        let recovery = said.and_then(|said| said.recovery_time);
+        (
+            most.or(seen.map(|seen| seen.max_impacted_members)).unwrap_or(1).max(least),
+            recovery.or(seen.map(|seen| seen.recovery_time)).unwrap_or_default().min(ceiling),
+        )
+    });
+    each.fold((0, Millis(u64::MAX)), |(most, recovery), (other, shorter)| {
+        (most.max(other), recovery.min(shorter))
+    })
 }

@@ -15,15 +15,17 @@ mod ground;
 mod groups;
 mod limits;
 mod single;
+mod stated;
 mod stop;
 mod work;
 
 use std::fmt;
 
-use fenix_core::id::{HostId, SessionId};
+use fenix_core::id::{HostId, InstanceId, SessionId};
 use fenix_core::inventory::HostKind;
 use fenix_core::session::Stage;
 use fenix_core::time::{Millis, Time};
+use fenix_engine::ports::CloudCall;
 
 use crate::report::Ending;
 use crate::scenario::{Scenario, SessionSpec};
@@ -40,6 +42,8 @@ pub enum Check {
     R1,
     /// More members of a group were out than it bears.
     R2,
+    /// An instance was touched before its lead time had passed.
+    R3,
     /// Work on a host outside the window, not fenced or not empty.
     R4,
     /// Fenix took room that it had given away.
@@ -54,6 +58,8 @@ pub enum Check {
     R10,
     /// Something foreign was touched.
     R11,
+    /// The journal tells of a rule that was broken, as the verifier reads it, which knows nothing of the truth.
+    Journal,
     /// A session stands still and nobody knows why.
     Stuck,
     /// Fenix itself broke.
@@ -132,8 +138,22 @@ pub(crate) fn check(scenario: &Scenario, truth: &[Entry], ending: &Ending) -> Ve
     for checker in &mut checkers {
         checker.end(&sight, ending, &mut found);
     }
+    for broken in &ending.verified {
+        let what = format!("{:?}: {} (record {})", broken.rule, broken.what, broken.seq);
+        found.add(Check::Journal, broken.at, what);
+    }
     found.0.sort_by_key(|violation| violation.at);
     found.0
+}
+
+/// The instance and the destination of a call that begins a move, of whatever kind.
+fn move_of(call: &CloudCall) -> Option<(&InstanceId, &HostId)> {
+    match call {
+        CloudCall::Migrate { instance, to }
+        | CloudCall::LiveMigrate { instance, to }
+        | CloudCall::Evacuate { instance, to } => Some((instance, to)),
+        _ => None,
+    }
 }
 
 impl Sight<'_> {

@@ -7,7 +7,7 @@ use fenix_core::id::{HostId, InstanceId};
 use fenix_engine::event::CallId;
 use fenix_engine::ports::CloudCall;
 
-use super::{Check, Checker, Findings, Sight};
+use super::{Check, Checker, Findings, Sight, move_of};
 use crate::truth::{Truth, call_text};
 
 /// What Fenix has under way. What a dead Fenix had under way it has no more.
@@ -74,7 +74,7 @@ impl Single {
         {
             found.add(Check::R10, sight.at, format!("{text} while an action ran on it"));
         }
-        if let CloudCall::Migrate { instance, .. } | CloudCall::LiveMigrate { instance, .. } = call {
+        if let Some((instance, _)) = move_of(call) {
             moved_twice(sight, instance, &text, found);
         }
         self.calls.insert(id, (subject, text));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use fenix_core::id::{HostId, InstanceId, SessionId};
 use fenix_engine::ports::CloudCall;
 
-use super::{Check, Checker, Findings, Sight};
+use super::{Check, Checker, Findings, Sight, move_of};
 use crate::truth::{Truth, Want};
 
 /// Sessions that were stopped, as whoever stopped them was told.
@@ -32,10 +32,9 @@ impl Checker for Stop {
             Truth::Sent { call: CloudCall::Disable { host, .. }, .. } => {
                 self.host(sight, host, "disabled", found);
             }
-            Truth::Sent {
-                call: CloudCall::Migrate { instance, .. } | CloudCall::LiveMigrate { instance, .. },
-                ..
-            } => self.instance(sight, instance, found),
+            Truth::Sent { call, .. } if let Some((instance, _)) = move_of(call) => {
+                self.instance(sight, instance, found);
+            }
             Truth::Held(held) => self.held = *held,
             Truth::Killed | Truth::JournalFailed => self.held = false,
             Truth::ActionCalled { session, key, .. } if self.is_stopped(session) => {

@@ -3,7 +3,6 @@
 use super::table::{Row, Table};
 
 const NOT_UNDER: &str = "the rule is not asked about such a decision";
-const TIME: &str = "an answer that R1 asks for comes after the question was delivered";
 const SETTLED: &str = "controllers lose no power here, and what R6 asks was asked when the host was fenced";
 const NOT_SENT: &str = "the engine itself sends nothing to the cloud for it";
 const AT_ONCE: &str = "it is begun in the moment in which it is admitted";
@@ -17,7 +16,6 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
     match row.table {
         Table::Refusal => refusal(first, then),
         Table::Withdrawal => match first {
-            "R3" => Some(TIME),
             "R6" => Some(SETTLED),
             "R7" => Some(HELD),
             "R9" | "R10" => Some(BEGUN),
@@ -41,12 +39,18 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
     }
 }
 
+/// True for what may be met and need not: lead time that was given is lost only to a statement that comes between admission
+/// and dispatch, which is next to no time.
+pub(super) fn is_seldom(row: &Row) -> bool {
+    row.table == Table::Withdrawal && row.words == "R3"
+}
+
 /// Every decision is under R8; the rest as `rules::admit` and its table say.
 fn refusal(rule: &str, decision: &str) -> Option<&'static str> {
     let under: &[&str] = match rule {
         "R1" => &["ask", "move"],
         "R2" => &["move"],
-        "R3" => return Some(if decision == "move" { TIME } else { NOT_UNDER }),
+        "R3" => &["move"],
         "R4" => &["fence", "work"],
         "R5" => &["fence", "move"],
         "R6" if decision == "work" => return Some(SETTLED),

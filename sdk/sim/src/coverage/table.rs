@@ -120,6 +120,11 @@ pub fn reason(row: &Row) -> Option<&'static str> {
     reasons::reason(row)
 }
 
+/// True for what may be met and need not.
+pub(super) fn is_seldom(row: &Row) -> bool {
+    reasons::is_seldom(row)
+}
+
 /// One of the kinds of trouble that terms have a policy for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {

@@ -1,6 +1,7 @@
 //! Scenarios of all kinds, from a seed.
 
 mod cloud;
+mod constraints;
 mod people;
 mod trouble;
 mod wide;
@@ -150,5 +151,6 @@ pub fn reckless(seed: u64, profile: &Profile) -> Scenario {
         spec.terms.rounds = 1000;
         spec.terms.failure_budget = 1000;
     }
+    constraints::state(&mut scenario, &mut Dice::new(seed, Purpose::Statements));
     scenario
 }

@@ -44,7 +44,7 @@ pub(super) fn trouble(scenario: &mut Scenario, profile: &Profile, dice: &mut Dic
             confirm_refused: scale(200, dice),
             resize_breaks: scale(50, dice),
             boot_breaks: scale(50, dice),
-            reboot_stays_down: scale(50, dice),
+            reboot_stays_down: scale(70, dice),
             guests_resume: dice.chance(500),
             ..Failures::default()
         };

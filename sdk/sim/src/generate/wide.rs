@@ -46,7 +46,7 @@ mod permille {
     /// A cloud that lies.
     pub(super) const LIES: u32 = 400;
     /// Moves that break, come to nothing or never end.
-    pub(super) const BAD_MOVES: u32 = 300;
+    pub(super) const BAD_MOVES: u32 = 450;
     /// Answers so slow that what was true when a decision was made is not any more when it is carried out.
     pub(super) const SLOW_CLOUD: u32 = 500;
     /// A Fenix that reads everything every few seconds, so that it learns of a change while it acts.
@@ -56,13 +56,23 @@ mod permille {
     /// Hosts that do not come back from a restart.
     pub(super) const REBOOTS_KILL: u32 = 250;
     /// Hosts that do not come back after they lost power.
-    pub(super) const CRASHES_KILL: u32 = 150;
+    pub(super) const CRASHES_KILL: u32 = 300;
     /// A cloud out of reach.
     pub(super) const OUTAGES: u32 = 500;
     /// A clock that is set.
     pub(super) const CLOCKS: u32 = 150;
     /// A full disk.
     pub(super) const FULL_DISKS: u32 = 150;
+    /// Managers that state what they can bear.
+    pub(super) const STATEMENTS: u32 = 500;
+}
+
+/// In some, managers state what they can bear.
+fn constraints(scenario: &mut Scenario, seed: u64) {
+    let mut dice = Dice::new(seed, Purpose::Statements);
+    if dice.chance(permille::STATEMENTS) {
+        super::constraints::state(scenario, &mut dice);
+    }
 }
 
 /// Who decides, and over what, where much goes wrong.
@@ -90,7 +100,11 @@ pub fn wide(seed: u64) -> Scenario {
         (17, Some(Kind::Reckless)),
         (18, None),
     ]);
-    let Some(kind) = kind else { return busy_groups(seed, &mut dice) };
+    let Some(kind) = kind else {
+        let mut scenario = busy_groups(seed, &mut dice);
+        constraints(&mut scenario, seed);
+        return scenario;
+    };
     let workflow = match kind {
         Kind::Alone | Kind::Several => "default",
         Kind::Reckless => reckless::NAME,
@@ -141,6 +155,7 @@ pub fn wide(seed: u64) -> Scenario {
     deaths(&mut scenario, &mut dice);
     outages_and_clocks(&mut scenario, &mut dice);
     full_disks(&mut scenario, &mut dice);
+    constraints(&mut scenario, seed);
     scenario
 }
 
@@ -342,7 +357,7 @@ fn bad_moves(cloud: &mut Spec, dice: &mut Dice) {
         failures.cold_hangs = up_to(80, dice);
         failures.live_breaks = up_to(180, dice);
         failures.live_stays = up_to(120, dice);
-        failures.live_hangs = up_to(240, dice);
+        failures.live_hangs = up_to(360, dice);
     }
 }
 
@@ -400,7 +415,7 @@ fn deaths(scenario: &mut Scenario, dice: &mut Dice) {
     if dice.chance(permille::CRASHES_KILL) {
         failures.crash_kills = up_to(700, dice);
         let crashes = &mut scenario.cloud.others.crash_per_hour;
-        *crashes = dice.between(1, 6) as u32;
+        *crashes = dice.between(2, 10) as u32;
     }
 }
 

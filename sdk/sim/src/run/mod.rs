@@ -78,6 +78,8 @@ enum Event {
     Deed { manager: usize, deed: Deed },
     /// A manager subscribes.
     Subscribe(usize),
+    /// A manager states something, or takes it back.
+    Statement(usize),
     /// A session is asked for.
     Open(usize),
     /// An administrator does what the scenario says.
@@ -241,6 +243,9 @@ impl<'a> Run<'a> {
             }
             self.queue.push(START + session.at, Event::Open(number));
         }
+        for (number, statement) in scenario.statements.iter().enumerate() {
+            self.queue.push(START + statement.at, Event::Statement(number));
+        }
         for (number, order) in scenario.orders.iter().enumerate() {
             self.queue.push(START + order.at, Event::Order(number));
         }
@@ -311,6 +316,7 @@ impl<'a> Run<'a> {
             Event::Action { life, id, assignment } => self.action(life, id, &assignment),
             Event::Deed { manager, deed } => self.deed(manager, deed),
             Event::Subscribe(manager) => self.subscribe(manager),
+            Event::Statement(number) => self.state(number),
             Event::Open(session) => self.open(session),
             Event::Order(order) => self.order(order),
             Event::Look => self.look(),
@@ -351,6 +357,8 @@ impl<'a> Run<'a> {
         let ending = Ending {
             problems: self.cloud.target().problems(),
             refold: refold(&self.journal, &state),
+            // A journal that cannot be read is a violation already.
+            verified: fenix_verify::verify(&self.journal.records().unwrap_or_default()).findings,
             finished: self.over_since.is_some(),
             state,
             now: self.now,
@@ -426,6 +434,7 @@ impl Event {
             | Event::Message { .. }
             | Event::Deed { .. }
             | Event::Subscribe(_)
+            | Event::Statement(_)
             | Event::Open(_)
             | Event::Order(_)
             | Event::Look

@@ -11,7 +11,7 @@ use fenix_engine::command::Command;
 use super::{Envoy, Event, Run};
 use crate::coverage::Fault;
 use crate::managers::AnswerDeed;
-use crate::scenario::{self, SessionSpec, session_id};
+use crate::scenario::{self, SessionSpec, Stated, session_id};
 use crate::truth::{Truth, Want};
 
 /// How often an administrator looks while things go wrong, and afterwards.
@@ -22,6 +22,15 @@ impl Run<'_> {
         let subscription = self.managers[manager].subscription();
         let want = Want::Subscribe(subscription.clone());
         self.send(Command::Subscribe { subscription }, Some(want));
+    }
+
+    pub(super) fn state(&mut self, number: usize) {
+        let stated = self.scenario.statements[number].what.clone();
+        let command = match &stated {
+            Stated::That(constraint) => Command::Constrain { constraint: constraint.clone() },
+            Stated::NoLonger(about) => Command::Unconstrain { about: about.clone() },
+        };
+        self.send(command, Some(Want::State(stated)));
     }
 
     pub(super) fn open(&mut self, number: usize) {

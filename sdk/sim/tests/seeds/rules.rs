@@ -11,12 +11,21 @@ const MOST: u64 = 1000;
 
 fn check(rule: Rule, as_what: Check) {
     let components = components();
-    let shows = |seed: &u64| {
-        let mut scenario = generate::reckless(*seed, &wild());
+    // To whoever follows the truth, and to whoever reads only the journal.
+    let (mut in_truth, mut in_journal) = (false, false);
+    let notices = |seed: u64| {
+        let mut scenario = generate::reckless(seed, &wild());
         scenario.settings.switched_off = Some(rule);
-        run(&scenario, &components).violations.iter().any(|broken| broken.check == as_what)
+        let report = run(&scenario, &components);
+        in_truth |= report.violations.iter().any(|broken| broken.check == as_what);
+        in_journal |= report.ending.verified.iter().any(|broken| broken.rule == rule);
+        in_truth && in_journal
     };
-    assert!((1..=MOST).any(|seed| shows(&seed)), "{MOST} seeds without {rule:?}, and nothing was noticed");
+    let is_noticed = (1..=MOST).any(notices);
+    assert!(
+        is_noticed,
+        "{MOST} seeds without {rule:?}: noticed in truth {in_truth}, in the journal {in_journal}"
+    );
 }
 
 #[test]
@@ -27,6 +36,11 @@ fn without_r1_instances_are_touched_without_leave() {
 #[test]
 fn without_r2_too_many_members_of_a_group_are_out() {
     check(Rule::R2, Check::R2);
+}
+
+#[test]
+fn without_r3_instances_are_touched_before_their_lead_time_has_passed() {
+    check(Rule::R3, Check::R3);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use fenix_core::ask::{Ask, AskKind, AskStatus, Reply};
 use fenix_core::constraint::Constraint;
 use fenix_core::id::{AskId, InstanceId, MessageId, SubscriptionId};
 use fenix_core::message::{Content, Format, Message, Secret, Subscription};
+use fenix_core::policy::Ceilings;
 use fenix_core::policy::Terms;
 use fenix_core::record::{Body, Record};
 use fenix_core::session::{Pin, Plan};
@@ -166,11 +167,11 @@ fn a_constraint(id: &str, body: &Map<String, Value>, read: ReadConstraint) {
             return assert!(why.contains('`') || why.contains("the id in the path"), "{why}");
         }
     };
-    let shown = constraint::view(&stated);
+    let shown = constraint::view(&stated, &Ceilings::default());
     let again =
         read(id, shown.as_object().expect("an object is shown")).expect("what is shown can be stated");
     assert_eq!(again, stated);
-    assert_eq!(constraint::view(&again), shown);
+    assert_eq!(constraint::view(&again, &Ceilings::default()), shown);
 }
 
 fn a_reply(body: &Map<String, Value>, instance: Option<InstanceId>) {
