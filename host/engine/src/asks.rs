@@ -148,6 +148,7 @@ impl Engine {
             .filter(|ask| ask.project == *project && ask.kind == reply.kind)
             .filter(|ask| to.is_none_or(|to| to == ask.id))
             .filter(|ask| instance.is_none_or(|instance| ask.instances.contains(instance)))
+            .filter(|ask| is_about(&reply, ask))
             .find(|ask| self.was_sent(id, ask));
         let Some(ask) = answered else { return Ok(Answer::Idle) };
         let (ask, kind) = (ask.clone(), ask.kind);
@@ -348,4 +349,11 @@ fn window(session: &Session, kind: AskKind, now: Time) -> Millis {
         | AskKind::MaintenanceComplete => window,
     };
     window.max(terms.min_reply)
+}
+
+/// False for an answer that names instances and none of the question's: it is a late one to another question, whose host's
+/// instances have nothing to do with these. What is stated for an instance must not make consent of it.
+fn is_about(reply: &Reply, ask: &Ask) -> bool {
+    let mut named = reply.actions.keys().filter(|id| !id.as_str().is_empty()).peekable();
+    named.peek().is_none() || named.any(|id| ask.instances.contains(id))
 }

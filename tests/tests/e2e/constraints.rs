@@ -72,9 +72,7 @@ fn lead_time_is_given_as_far_as_the_ceiling_lets_it() {
         let line = lines.as_array().unwrap().iter().find(|line| says(line["what"].as_str().unwrap()));
         line.unwrap_or_else(|| panic!("{lines}"))["at_ms"].as_u64().unwrap()
     };
-    let asked = at(&|what| {
-        what.starts_with("PREPARE_MAINTENANCE reached") || what.starts_with("PLANNED_MAINTENANCE reached")
-    });
+    let asked = at(&|what| what.starts_with("ask doctor PREPARE_MAINTENANCE"));
     let moved = at(&|what| what.starts_with("MIGRATE "));
     assert!(moved >= asked + 4_000, "{lines}");
 }

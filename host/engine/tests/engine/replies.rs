@@ -1,6 +1,7 @@
 //! How managers' answers find the questions.
 
 use fenix_core::ask::{AskKind, AskStatus, MoveHow, Reply};
+use fenix_core::constraint::{Constraint, InstanceConstraint};
 use fenix_core::decision::Decision;
 use fenix_core::id::AskId;
 use fenix_core::record::Body;
@@ -110,6 +111,28 @@ fn a_doubled_reply_does_not_answer_the_next_round() {
     assert_eq!(sent.len(), 1);
     assert!(sent[0].message.not_before >= answered + Settings::default().quiet);
     assert_eq!(world.reply(ack(AskKind::ScaleIn, &[])), Ok(Answer::Done));
+}
+
+#[test]
+fn an_answer_about_other_instances_is_no_consent_whatever_is_stated_for_these() {
+    let mut world = prepared();
+    for id in ["i1", "i3"] {
+        let stated = InstanceConstraint {
+            instance: id.into(),
+            project: "p".into(),
+            group: None,
+            name: String::new(),
+            max_interruption_time: None,
+            migration_type: Some(MoveHow::Migrate),
+            resource_mitigation: None,
+            lead_time: None,
+        };
+        world.command(Command::Constrain { constraint: Constraint::Instance(stated) }).unwrap();
+    }
+    assert_eq!(world.reply(ack(PREPARE, &[("late", MoveHow::Migrate)])), Ok(Answer::Idle));
+    assert_eq!(status(&world, 1), &AskStatus::Open);
+    // Whoever names nobody means what was stated.
+    assert_eq!(world.reply(ack(PREPARE, &[])), Ok(Answer::Done));
 }
 
 #[track_caller]

@@ -57,8 +57,6 @@ faults! {
     LiveBroke => "live move broke",
     /// A live move ended where it began.
     LiveStayed => "live move came to nothing",
-    /// What was on a dead host began anew elsewhere.
-    Evacuated => "instance of a dead host rebuilt elsewhere",
     /// A move never ended by itself: it was under way when all trouble ended.
     MoveHung => "move never ended",
     /// A host that was restarted stayed down until somebody came.
@@ -193,7 +191,6 @@ fn move_ended(kind: MoveKind, end: MoveEnd) -> Option<Fault> {
         (MoveKind::Cold, MoveEnd::Stayed) => Some(Fault::ColdStayed),
         (MoveKind::Live, MoveEnd::Broke) => Some(Fault::LiveBroke),
         (MoveKind::Live, MoveEnd::Stayed) => Some(Fault::LiveStayed),
-        (MoveKind::Evacuation, MoveEnd::Arrived) => Some(Fault::Evacuated),
         (MoveKind::Cold | MoveKind::Live, MoveEnd::Arrived | MoveEnd::Deleted)
         | (MoveKind::Evacuation | MoveKind::Resize | MoveKind::Revert, _) => None,
     }
