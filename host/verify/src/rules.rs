@@ -118,7 +118,7 @@ fn not_its_own(case: &Case<'_>, host: &HostId) -> Option<Broken> {
     other_holder(case, host).map(|other| (Rule::R11, format!("{host} is held by session {other}")))
 }
 
-/// The other session that holds a host: the one that came first, if several have it.
+/// Another session that holds a host.
 fn other_holder<'a>(case: &Case<'a>, host: &HostId) -> Option<&'a SessionId> {
     let others = case.runs.iter().filter(|(id, _)| *id != case.id);
     others.into_iter().find(|(_, run)| run.holds(host)).map(|(id, _)| id)

@@ -59,8 +59,8 @@ impl Coverage {
         self.met.get(row).copied().unwrap_or_default()
     }
 
-    /// What is wrong with it: what was met less often than `least` times though it can be and is not seldom, what was met though it is
-    /// said that it cannot be, and what no table knows.
+    /// What is wrong with it: what was met less often than `least` times though it can be and is not seldom, what was
+    /// met though it is said that it cannot be, and what no table knows.
     pub fn problems(&self, least: u64) -> Vec<String> {
         let rows = table::rows();
         let mut problems = Vec::new();

@@ -68,6 +68,19 @@ fn without_r8_work_begins_after_a_stop() {
     check(Rule::R8, Check::R8);
 }
 
+/// How many failures there were shows only in the journal.
+#[test]
+fn without_r9_a_session_goes_on_whose_budget_is_spent() {
+    let components = components();
+    let notices = |seed: u64| {
+        let mut scenario = generate::reckless(seed, &wild());
+        scenario.sessions.iter_mut().for_each(|session| session.terms.failure_budget = 1);
+        scenario.settings.switched_off = Some(Rule::R9);
+        run(&scenario, &components).ending.verified.iter().any(|broken| broken.rule == Rule::R9)
+    };
+    assert!((1..=MOST).any(notices), "{MOST} seeds without R9, and nothing was noticed");
+}
+
 #[test]
 fn without_r10_two_things_are_done_to_one_instance() {
     check(Rule::R10, Check::R10);
