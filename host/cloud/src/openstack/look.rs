@@ -118,7 +118,7 @@ impl Looks {
     pub(super) async fn server(&self, id: &str) -> Result<Option<Server>, Fault> {
         let found: Option<OneServer> =
             self.client.find(Compute, &format!("/servers/{}", escaped(id))).await?;
-        Ok(found.map(|one| one.server))
+        Ok(found.map(|one| one.server).filter(|server| !picture::is_gone(server)))
     }
 
     /// Nova's processes; `filter` is empty or ends in `&`.
@@ -149,6 +149,7 @@ impl Looks {
             let has_more = page.has_more();
             all.extend(page.servers);
             if !has_more {
+                all.retain(|server| !picture::is_gone(server));
                 return Ok(all);
             }
         }

@@ -278,6 +278,12 @@ fn movable(server: &Server, group: Option<&ServerGroup>) -> Movable {
     }
 }
 
+/// True for a server that is deleted and shows all the same: Nova says so first, and takes it from its lists a moment later.
+/// Its guest is gone by then.
+pub(super) fn is_gone(server: &Server) -> bool {
+    server.vm_state == "deleted"
+}
+
 /// True if nothing about a server calls for a look at its second end.
 pub(super) fn is_quiet(server: &Server) -> bool {
     server.task_state.is_none() && server.vm_state != "resized"
@@ -422,6 +428,14 @@ mod tests {
         check("active", json!({"pci_passthrough:alias": "gpu:1"}), None, "cold only");
         check("active", json!({"resources:VGPU": "1"}), None, "cold only");
         check("active", json!({"hw:mem_encryption": "True"}), None, "cold only");
+    }
+
+    #[test]
+    fn what_nova_has_deleted_is_gone_and_what_it_could_bring_back_is_not() {
+        for (vm, gone) in [("deleted", true), ("soft-delete", false), ("active", false), ("error", false)] {
+            let server = server(|value| value["OS-EXT-STS:vm_state"] = json!(vm));
+            assert_eq!(is_gone(&server), gone, "{vm}");
+        }
     }
 
     #[test]
