@@ -3,6 +3,7 @@
 #   make test    every test
 #   make seeds   ten thousand bad days, and the page docs/COVERAGE.md: [SEEDS=1000]
 #   make bench   the table of benchmarks; ONLY=name measures one of them
+#   make bench-plan  how well `vnf` plans, and the page docs/EFFICIENCY.md; ONLY="words" measures the scenes that have them
 #   make bench-load  the same for many readers and subscribers
 #   make test-upgrade  the previous build and this one take over from each other; needs the history
 #   make test-openstack  against a real OpenStack, which it installs and starts (tests/openstack)
@@ -13,7 +14,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-load lint build deps browser strace dist
+.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-plan bench-load lint build deps browser strace dist
 
 build: deps
 	$(CARGO) build --locked
@@ -38,6 +39,9 @@ seeds: deps
 
 bench: deps
 	$(CARGO) run --locked --release --package fenix-tests --example bench -- $(ONLY)
+
+bench-plan: deps
+	$(CARGO) run --locked --release --package fenix-sim --example plan -- docs/EFFICIENCY.md $(ONLY)
 
 bench-load: deps
 	$(CARGO) run --locked --release --package fenix-tests --example load

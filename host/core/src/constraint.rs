@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::MoveHow;
 use crate::id::{GroupId, InstanceId, ProjectId};
 use crate::shared::{SharedMap, SharedSet};
-use crate::time::Millis;
+use crate::time::{Millis, Time};
 
 /// What is stated about one instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,37 @@ pub struct GroupConstraint {
     pub recovery_time: Option<Millis>,
     /// Whether the manager wants the impact mitigated.
     pub resource_mitigation: Option<bool>,
+    /// When its application needs all that it has: it is not asked for room then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub busy: Vec<Daily>,
+}
+
+/// Minutes of a day.
+const DAY: u16 = 24 * 60;
+
+/// A time of every day, in UTC, by the minutes since midnight; over midnight if it ends before it begins, and no time at
+/// all if it ends when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daily {
+    /// The minute with which it begins, 0 to 1439.
+    pub from: u16,
+    /// The minute with which it is over, 0 to 1439.
+    pub to: u16,
+}
+
+impl Daily {
+    /// How many of them a group may have.
+    pub const MOST: usize = 8;
+
+    /// When it is over, if it is that time now.
+    pub fn over_at(self, now: Time) -> Option<Time> {
+        let minute = (now.0 / 60_000 % u64::from(DAY)) as u16;
+        let after = |from: u16, to: u16| (to + DAY - from) % DAY;
+        let lasts = after(self.from % DAY, self.to % DAY);
+        let passed = after(self.from % DAY, minute);
+        let begun = Time(now.0 - now.0 % 60_000) - Millis::from_secs(u64::from(passed) * 60);
+        (passed < lasts).then(|| begun + Millis::from_secs(u64::from(lasts) * 60))
+    }
 }
 
 /// One statement.
@@ -97,6 +128,8 @@ pub struct Constraints {
     all: SharedMap<Constrained, Constraint>,
     /// How many each project has.
     of_project: SharedMap<ProjectId, usize>,
+    /// The groups that have busy hours, by owner.
+    busy: SharedMap<ProjectId, SharedSet<GroupId>>,
     /// Instances by the group that they are stated to back up.
     members: SharedMap<GroupId, SharedSet<InstanceId>>,
 }
@@ -128,6 +161,12 @@ impl Constraints {
         self.members.get(group).into_iter().flat_map(SharedSet::iter)
     }
 
+    /// The groups of a project that have declared busy hours.
+    pub fn groups_of(&self, project: &ProjectId) -> impl Iterator<Item = &GroupConstraint> {
+        let busy = self.busy.get(project).into_iter().flat_map(SharedSet::iter);
+        busy.filter_map(|group| self.group(group))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -150,6 +189,13 @@ impl Constraints {
         if let Some((group, instance)) = membership(&constraint) {
             self.members.get_or_insert_with(group.clone(), SharedSet::default).insert(instance.clone());
         }
+        if let Constraint::Group(group) = &constraint
+            && !group.busy.is_empty()
+        {
+            self.busy
+                .get_or_insert_with(group.project.clone(), SharedSet::default)
+                .insert(group.group.clone());
+        }
         self.all.insert(about, constraint);
     }
 
@@ -169,6 +215,14 @@ impl Constraints {
                 self.members.remove(group);
             }
         }
+        if let Constraint::Group(group) = &old
+            && let Some(busy) = self.busy.get_mut(&group.project)
+        {
+            busy.remove(&group.group);
+            if busy.is_empty() {
+                self.busy.remove(&group.project);
+            }
+        }
     }
 }
 
@@ -177,5 +231,28 @@ fn membership(constraint: &Constraint) -> Option<(&GroupId, &InstanceId)> {
     match constraint {
         Constraint::Instance(stated) => Some((stated.group.as_ref()?, &stated.instance)),
         Constraint::Group(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_the_day_ends_on_the_same_day_or_after_midnight() {
+        let at = |day: u64, hour: u64, minute: u64| Time(((day * 24 + hour) * 60 + minute) * 60_000 + 59_999);
+        let over = |day: u64, hour: u64, minute: u64| Some(Time(((day * 24 + hour) * 60 + minute) * 60_000));
+        let check = |from: u16, to: u16, now: Time, expected: Option<Time>| {
+            assert_eq!(Daily { from, to }.over_at(now), expected, "{from} to {to} at {}", now.0);
+        };
+        check(480, 1080, at(3, 7, 59), None);
+        check(480, 1080, at(3, 8, 0), over(3, 18, 0));
+        check(480, 1080, at(3, 17, 59), over(3, 18, 0));
+        check(480, 1080, at(3, 18, 0), None);
+        check(1320, 120, at(3, 21, 59), None);
+        check(1320, 120, at(3, 23, 0), over(4, 2, 0));
+        check(1320, 120, at(4, 1, 59), over(4, 2, 0));
+        check(1320, 120, at(4, 2, 0), None);
+        check(480, 480, at(3, 8, 0), None);
     }
 }

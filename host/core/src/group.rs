@@ -1,11 +1,11 @@
 //! What a group bears, from all that is known of it: as the infrastructure has it, and as its owner states it.
 
-use crate::constraint::{GroupConstraint, InstanceConstraint};
-use crate::id::{GroupId, InstanceId};
+use crate::constraint::{Daily, GroupConstraint, InstanceConstraint};
+use crate::id::{GroupId, InstanceId, ProjectId};
 use crate::inventory::{Group, Instance};
 use crate::policy::Ceilings;
 use crate::state::State;
-use crate::time::Millis;
+use crate::time::{Millis, Time};
 
 /// Most members out of a group of which its owner has not said how many it bears.
 const UNSAID_IMPACTED: u32 = 1;
@@ -76,6 +76,21 @@ impl State {
     pub fn lead_time(&self, instance: &Instance, ceilings: &Ceilings) -> Millis {
         let stated = self.stated(instance).and_then(|stated| stated.lead_time);
         stated.unwrap_or_default().min(ceilings.lead_time)
+    }
+
+    /// When the busy hours are over that a project's groups have declared, if any of them has them now.
+    pub fn busy_until(&self, project: &ProjectId, now: Time) -> Option<Time> {
+        let mut until = None;
+        // One may begin as another one ends; together they may be endless.
+        for _ in 0..Daily::MOST {
+            let at = until.unwrap_or(now);
+            let hours = self.constraints.groups_of(project).flat_map(|group| &group.busy);
+            match hours.filter_map(|hours| hours.over_at(at)).max() {
+                Some(over) => until = Some(over),
+                None => break,
+            }
+        }
+        until
     }
 
     /// How long a live move may interrupt an instance, if that is stated; no time at all cannot be meant.

@@ -14,6 +14,8 @@ pub struct Hosts {
     by_stage: BTreeMap<&'static str, SharedSet<HostId>>,
     /// Kept out of service by this session, in turn to be worked on.
     out: SharedSet<HostId>,
+    /// Managers were asked about them before their turn.
+    asked_about: SharedSet<HostId>,
 }
 
 impl Hosts {
@@ -46,6 +48,19 @@ impl Hosts {
     /// How many hosts are in a stage of that name.
     pub fn count(&self, stage: &str) -> usize {
         self.by_stage.get(stage).map_or(0, SharedSet::len)
+    }
+
+    /// True if managers were asked about a host, since the session was last continued.
+    pub fn is_asked_about(&self, host: &HostId) -> bool {
+        self.asked_about.contains(host)
+    }
+
+    pub(crate) fn asked_about(&mut self, host: &HostId) {
+        self.asked_about.insert(host.clone());
+    }
+
+    pub(crate) fn forget_asked(&mut self) {
+        self.asked_about = SharedSet::default();
     }
 
     /// Hosts that the session keeps out of service to work on them in their turn.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::effect::Subject;
+use crate::effect::{EffectKind, Subject};
 use crate::id::{GroupId, HostId, InstanceId};
 use crate::inventory::{Host, HostKind, Instance, Movable, Resources};
 use crate::session::{HostStage, Session};
@@ -20,6 +20,8 @@ enum Preference {
     Settled,
     /// Will be emptied later.
     Provisional,
+    /// Will be emptied soon: managers were asked about it already, and would have to be asked again about who comes.
+    Asked,
 }
 
 /// A host with room.
@@ -40,6 +42,13 @@ pub struct Rooms<'a> {
     rooms: Vec<Room>,
 }
 
+/// What places were found for, while more are looked for.
+#[derive(Default)]
+struct Filling {
+    taken: BTreeMap<HostId, Resources>,
+    joined: BTreeMap<(GroupId, HostId), u32>,
+}
+
 impl<'a> Rooms<'a> {
     /// The hosts that could take instances of the session's hosts.
     pub fn new(state: &'a State, session: &'a Session) -> Self {
@@ -48,18 +57,74 @@ impl<'a> Rooms<'a> {
         rooms.sort_by(|a, b| {
             // What few hosts have is kept for those who need it.
             let order = |room: &Room| (room.preference, !room.free.other.is_none(), room.free.vcpus);
-            order(a).cmp(&order(b)).then_with(|| a.host.cmp(&b.host))
+            // Of those that are alike, the one whose turn comes last is the farthest from being emptied again.
+            order(a).cmp(&order(b)).then_with(|| match a.preference {
+                Preference::Settled => a.host.cmp(&b.host),
+                Preference::Provisional | Preference::Asked => b.host.cmp(&a.host),
+            })
         });
         Self { state, session, rooms }
     }
 
     /// A place for every instance on a host that is not on its way already, all at once, the largest first: a
-    /// witness that they fit.
+    /// witness that they fit, beside everything that has yet to leave the hosts that are being emptied before it.
     ///
     /// # Errors
     /// Why no place was found for one of them. First fit may fail where a cleverer packing exists; it never
     /// claims room that is not there.
     pub fn place(&self, host: &HostId) -> Result<Vec<Placement>, String> {
+        let mut filling = Filling::default();
+        for other in self.emptied_before(host) {
+            // What has no place there yet takes none from this one.
+            let _no_place = self.fill(other, &mut filling);
+        }
+        let placed = self.fill(host, &mut filling)?;
+        self.headroom_left(host, &filling.taken)?;
+        Ok(placed)
+    }
+
+    /// How much of what is on a host has no place, beside the hosts that are being emptied before it, and how much of the
+    /// headroom would be lacking; what cannot be moved at all is not counted.
+    pub fn missing(&self, host: &HostId) -> Resources {
+        let mut filling = Filling::default();
+        for other in self.emptied_before(host) {
+            let _no_place = self.fill(other, &mut filling);
+        }
+        let mut missing = Resources::default();
+        for instance in self.leaving(host) {
+            let is_fixed = matches!(instance.movable, Movable::No { .. });
+            if !is_fixed && self.put(instance, host, &mut filling).is_err() {
+                missing = missing.plus(&instance.resources);
+            }
+        }
+        let headroom = &self.session.plan.terms.headroom;
+        missing.plus(&headroom.minus(&self.left_beside(host, &filling.taken)))
+    }
+
+    /// The session's hosts whose turn to be emptied came before this one's, in the order in which it came. Two that are
+    /// out at once must not both count on the same room.
+    fn emptied_before(&self, host: &HostId) -> Vec<&'a HostId> {
+        let hosts = &self.session.hosts;
+        let turn = |id: &'a HostId| hosts.get(id).map(|work| (work.since, id));
+        let own = hosts.get(host).filter(|work| work.stage == HostStage::Fenced);
+        let own = own.map(|work| (work.since, host));
+        let fenced = hosts.in_stage(HostStage::Fenced.name()).filter_map(|(id, _)| turn(id));
+        let before = fenced.filter(|(since, id)| own.is_none_or(|own| (*since, *id) < own));
+        let mut before: Vec<(crate::time::Time, &HostId)> = before.collect();
+        before.sort_unstable();
+        // Those that are about to be fenced come last: their turn begins with it.
+        let about_to = self.session.effects.values().filter_map(|effect| match &effect.kind {
+            EffectKind::Fence { host } => Some(host),
+            EffectKind::Release { .. } | EffectKind::Move { .. } | EffectKind::Work { .. } => None,
+        });
+        let about_to = about_to.filter(|_| own.is_none());
+        let waiting = |id: &&HostId| hosts.get(id).is_some_and(|work| work.stage == HostStage::Waiting);
+        let about_to = about_to.filter(waiting).filter(|id| *id != host);
+        before.into_iter().map(|(_, id)| id).chain(about_to).collect()
+    }
+
+    /// What is on a host and not on its way already, the largest first.
+    fn leaving(&self, host: &HostId) -> Vec<&'a Instance> {
         let mut leaving: Vec<&Instance> = self
             .state
             .inventory
@@ -73,34 +138,34 @@ impl<'a> Rooms<'a> {
             };
             size(b).cmp(&size(a)).then_with(|| a.id.cmp(&b.id))
         });
-        let mut taken: BTreeMap<HostId, Resources> = BTreeMap::new();
-        let mut joined: BTreeMap<(GroupId, HostId), u32> = BTreeMap::new();
-        let mut placed = Vec::with_capacity(leaving.len());
-        for instance in leaving {
-            if let Movable::No { reason } = &instance.movable {
-                return Err(format!("instance {} cannot be moved: {reason}", instance.id));
-            }
-            let bounds = self.bounds(instance);
-            let fits = |room: &&Room| {
-                room.host != *host
-                    && left(room, &taken).fits(&instance.resources)
-                    && self.groups_allow(instance, &bounds, &room.host, &joined)
-            };
-            let Some(room) = self.rooms.iter().find(fits) else {
-                return Err(format!(
-                    "no host has room for instance {} ({})",
-                    instance.id, instance.resources
-                ));
-            };
-            let sum = taken.entry(room.host.clone()).or_default();
-            *sum = sum.plus(&instance.resources);
-            for (group, _) in bounds {
-                *joined.entry((group.clone(), room.host.clone())).or_default() += 1;
-            }
-            placed.push((instance.id.clone(), room.host.clone()));
+        leaving
+    }
+
+    /// Finds places for everything on a host; stops at the first for which there is none.
+    fn fill(&self, host: &HostId, filling: &mut Filling) -> Result<Vec<Placement>, String> {
+        let leaving = self.leaving(host);
+        leaving.into_iter().map(|instance| self.put(instance, host, filling)).collect()
+    }
+
+    fn put(&self, instance: &'a Instance, from: &HostId, filling: &mut Filling) -> Result<Placement, String> {
+        if let Movable::No { reason } = &instance.movable {
+            return Err(format!("instance {} cannot be moved: {reason}", instance.id));
         }
-        self.headroom_left(host, &taken)?;
-        Ok(placed)
+        let bounds = self.bounds(instance);
+        let fits = |room: &&Room| {
+            room.host != *from
+                && left(room, &filling.taken).fits(&instance.resources)
+                && self.groups_allow(instance, &bounds, &room.host, &filling.joined)
+        };
+        let Some(room) = self.rooms.iter().find(fits) else {
+            return Err(format!("no host has room for instance {} ({})", instance.id, instance.resources));
+        };
+        let sum = filling.taken.entry(room.host.clone()).or_default();
+        *sum = sum.plus(&instance.resources);
+        for (group, _) in bounds {
+            *filling.joined.entry((group.clone(), room.host.clone())).or_default() += 1;
+        }
+        Ok((instance.id.clone(), room.host.clone()))
     }
 
     /// True if a move of it is admitted: its place is claimed already.
@@ -129,16 +194,18 @@ impl<'a> Rooms<'a> {
         })
     }
 
+    /// What would be left on all other hosts.
+    fn left_beside(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Resources {
+        let others = self.rooms.iter().filter(|room| room.host != *leaving);
+        others.fold(Resources::default(), |sum, room| sum.plus(&left(room, taken)))
+    }
+
     fn headroom_left(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Result<(), String> {
         let headroom = &self.session.plan.terms.headroom;
         if *headroom == Resources::default() {
             return Ok(());
         }
-        let left = self
-            .rooms
-            .iter()
-            .filter(|room| room.host != *leaving)
-            .fold(Resources::default(), |sum, room| sum.plus(&left(room, taken)));
+        let left = self.left_beside(leaving, taken);
         if left.fits(headroom) {
             return Ok(());
         }
@@ -172,6 +239,7 @@ fn room(state: &State, session: &Session, seen: &Host) -> Option<Room> {
         Some(work) if work.fenced => return None,
         Some(work) => match work.stage {
             HostStage::Maintained => Preference::Settled,
+            HostStage::Waiting if session.hosts.is_asked_about(host) => Preference::Asked,
             HostStage::Waiting | HostStage::Quarantined { .. } => Preference::Provisional,
             HostStage::Fenced | HostStage::Working | HostStage::Worked => return None,
         },
@@ -212,20 +280,40 @@ pub(crate) fn needs_no_place(state: &State, session: &Session, host: &HostId) ->
     state.inventory.count_holding(host) == 0 && !(offers && keeps)
 }
 
-/// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then
-/// those with the fewest instances. At most `limit` that are ready; those that are not stand behind, with the
+/// A host that waits its turn, in the order of turns.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct InLine<'a> {
+    is_down: bool,
+    is_compute: bool,
+    holds: bool,
+    is_unasked: bool,
+    size: u32,
+    host: &'a HostId,
+}
+
+/// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then those
+/// about which managers were asked already, then those with the most in use. Large ones want much room, and time: left to the
+/// end they would stand in each other's way. But the first of all is the one with the least: what leaves it has to leave
+/// another host once more. At most `limit` that are ready; those that are not stand behind, with the
 /// reason, and those that are down behind them.
 pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candidate> {
-    let mut waiting: Vec<(bool, bool, usize, &HostId)> = Vec::new();
+    let is_first = session.hosts.count(HostStage::Maintained.name()) == 0;
+    let mut waiting: Vec<InLine<'_>> = Vec::new();
     for (host, work) in session.hosts.in_stage(HostStage::Waiting.name()) {
-        let is_down = state.inventory.host(host).is_none_or(|seen| !seen.up);
-        let is_compute = work.kind == HostKind::Compute;
-        waiting.push((is_down, is_compute, state.inventory.count_holding(host), host));
+        let used = state.inventory.used(host).vcpus;
+        waiting.push(InLine {
+            is_down: state.inventory.host(host).is_none_or(|seen| !seen.up),
+            is_compute: work.kind == HostKind::Compute,
+            holds: state.inventory.count_holding(host) > 0,
+            is_unasked: !session.hosts.is_asked_about(host),
+            size: if is_first { used } else { u32::MAX - used },
+            host,
+        });
     }
     waiting.sort_unstable();
     let mut rooms = None;
     let (mut ready, mut blocked) = (Vec::new(), Vec::new());
-    for (looked_at, (is_down, _, holding, host)) in waiting.into_iter().enumerate() {
+    for (looked_at, InLine { is_down, holds, host, .. }) in waiting.into_iter().enumerate() {
         if ready.len() >= limit || looked_at >= MAX_LOOKED_AT {
             break;
         }
@@ -235,7 +323,7 @@ pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candida
             Some(_) if is_down => Readiness::Blocked("it is down".into()),
             Some(_) if needs_no_place(state, session, host) => Readiness::Empty,
             Some(_) => match rooms.get_or_insert_with(|| Rooms::new(state, session)).place(host) {
-                Ok(_) if holding == 0 => Readiness::Empty,
+                Ok(_) if !holds => Readiness::Empty,
                 Ok(_) => Readiness::CanEmpty,
                 Err(why) => Readiness::Blocked(why),
             },

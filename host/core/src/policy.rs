@@ -129,6 +129,10 @@ pub struct Terms {
     /// about all of a host (contract rule 11).
     #[serde(skip_serializing_if = "is_default")]
     pub ask_per_instance: bool,
+    /// Most vcpus that managers are asked to give back, all in all, by a workflow that asks for what is missing; `None` =
+    /// those of the largest compute of the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_in_max: Option<u32>,
     /// How far constraints are followed.
     #[serde(skip_serializing_if = "is_default")]
     pub ceilings: Ceilings,
@@ -154,6 +158,7 @@ impl Default for Terms {
             action_within: Millis::from_secs(3600),
             own_action_within: Millis::from_secs(600),
             ask_per_instance: false,
+            scale_in_max: None,
             ceilings: Ceilings::default(),
         }
     }

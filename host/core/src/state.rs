@@ -215,6 +215,7 @@ impl Session {
                 self.condition = Condition::Running;
                 self.forget_failures();
                 self.latest = SharedMap::new();
+                self.hosts.forget_asked();
                 self.enter(*phase, record.at);
             }
             Body::Asked { ask, .. } => self.asked(ask)?,
@@ -324,6 +325,9 @@ impl Session {
                 AskKind::MaintenanceComplete => project.told = false,
                 AskKind::ScaleIn | AskKind::PrepareMaintenance | AskKind::PlannedMaintenance => {}
             }
+        }
+        if let Some(host) = &ask.host {
+            self.hosts.asked_about(host);
         }
         self.open_asks.insert(ask.id);
         self.latest.insert((ask.project.clone(), ask.kind, ask.host.clone()), ask.id);

@@ -14,7 +14,7 @@ use crate::policy::Terms;
 use crate::rules::{self, Refusal};
 use crate::session::{HostStage, HostWork, Phase, Session, Target};
 use crate::state::State;
-use crate::time::Time;
+use crate::time::{Millis, Time};
 
 /// Why a workflow is woken. A hint: it looks at the state all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,9 +332,10 @@ impl View {
     }
 
     /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
-    /// `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, what its owner states (`lead-time`,
-    /// `migration-type`) and what its group bears (`group-name`, `max-impacted-members`, `recovery-time`). `None` if there is
-    /// none of that name.
+    /// `missing-vcpus`, `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, what its owner states
+    /// (`lead-time`, `migration-type`), since when it may be touched (`notice-until`), what its group bears (`group-name`,
+    /// `max-impacted-members`, `recovery-time`) and how much of that is left (`impact-left`). `None` if there is none of that
+    /// name.
     pub fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
         let inventory = &self.state.inventory;
         match subject {
@@ -345,6 +346,9 @@ impl View {
                     "memory-mb" => Some(seen.capacity.memory_mb.to_string()),
                     "free-vcpus" => Some(self.state.free(id, None).vcpus.to_string()),
                     "free-memory-mb" => Some(self.state.free(id, None).memory_mb.to_string()),
+                    "missing-vcpus" => {
+                        Some(Rooms::new(&self.state, self.own()?).missing(id).vcpus.to_string())
+                    }
                     "boot" => Some(seen.boot.clone()),
                     "release-tries" => {
                         let tries = self.own()?.tries.get(&format!("release {id}"));
@@ -366,6 +370,10 @@ impl View {
                     "group-name" => Some(self.limits_of(seen)?.name.to_owned()),
                     "max-impacted-members" => Some(self.limits_of(seen)?.max_impacted_members.to_string()),
                     "recovery-time" => Some(self.limits_of(seen)?.recovery_time.as_secs_ceil().to_string()),
+                    "impact-left" => self.impact_left(seen).map(|left| left.to_string()),
+                    "notice-until" => {
+                        self.notice_until(seen).map(|at| Millis(at.0).as_secs_ceil().to_string())
+                    }
                     "lead-time" => {
                         Some(self.state.lead_time(seen, &self.terms()?.ceilings).as_secs_ceil().to_string())
                     }
@@ -378,6 +386,59 @@ impl View {
             }
             Subject::Session(_) => None,
         }
+    }
+
+    /// A further fact about the session, as text: `scale-in-max`, the most vcpus that managers may be asked to give back.
+    pub fn session_attr(&self, key: &str) -> Option<String> {
+        let session = self.own()?;
+        match key {
+            "scale-in-max" => {
+                let computes = session.hosts.iter().filter(|(_, work)| work.kind == HostKind::Compute);
+                let seen = computes.filter_map(|(id, _)| self.state.inventory.host(id));
+                let largest = seen.map(|host| host.capacity.vcpus).max().unwrap_or_default();
+                Some(session.plan.terms.scale_in_max.unwrap_or(largest).to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// A further fact about a project of the session, as text: `vcpus` and `instances`, what it has; `busy-until`.
+    pub fn project_attr(&self, project: &ProjectId, key: &str) -> Option<String> {
+        let known = self.own()?.projects.contains_key(project);
+        let instances = || self.state.inventory.of_project(project);
+        match key {
+            _ if !known => None,
+            "vcpus" => Some(instances().map(|instance| instance.resources.vcpus).sum::<u32>().to_string()),
+            "instances" => Some(instances().count().to_string()),
+            "busy-until" => {
+                let until = self.state.busy_until(project, self.now)?;
+                Some(Millis(until.0).as_secs_ceil().to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// How many more members may be out of service now of the group that an instance backs up, itself left out of
+    /// account; of the one of which the fewest may be, if there are two. `None` if there is no group.
+    fn impact_left(&self, seen: &Instance) -> Option<u32> {
+        let ceilings = &self.terms()?.ceilings;
+        let left = |group: &GroupId| {
+            let limits = self.state.limits(group, seen, ceilings);
+            let mut out = self.state.members_out(group, limits.recovery_time, self.now, None);
+            out.remove(&seen.id);
+            limits.max_impacted_members.saturating_sub(out.len() as u32)
+        };
+        self.state.groups_of(seen).map(left).min()
+    }
+
+    /// Until when an instance's manager has its lead time, by the latest question about the host where it is now; `None` if
+    /// it has not heard of one.
+    fn notice_until(&self, seen: &Instance) -> Option<Time> {
+        let session = self.own()?;
+        let kinds = AskKind::ALL.into_iter().filter(|kind| kind.wants_actions());
+        let asks = kinds.filter_map(|kind| session.latest_ask(&seen.project, kind, Some(&seen.host)));
+        let heard_at = asks.max_by_key(|ask| ask.id)?.heard_at()?;
+        Some(heard_at + self.state.lead_time(seen, &session.plan.terms.ceilings))
     }
 
     /// What the group bears that an instance backs up.

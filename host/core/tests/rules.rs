@@ -100,11 +100,17 @@ fn check_senseless(decision: Decision, expected: Rule) {
 
 fn nothing(_: &mut Scene) {}
 
+/// There is room for what has yet to leave `a`, and for more.
+fn roomy(scene: &mut Scene) {
+    let larger = Resources::of(8, 8192, 80);
+    scene.see(Change::Host(Host { capacity: larger, ..host("x", HostKind::Compute) }));
+}
+
 #[test]
 fn what_is_agreed_and_fits_is_admitted() {
     check(nothing, move_i1(), None);
     check(nothing, moving("i2", "x", MoveHow::LiveMigrate, Some(1)), None);
-    check(nothing, fence_of("b"), None);
+    check(roomy, fence_of("b"), None);
     check(nothing, fence_of("c1"), None);
 }
 
@@ -378,6 +384,7 @@ fn work_follows_the_fence_and_an_empty_host_inside_the_window() {
     check(coming, work("a"), Some(Rule::R4));
     let window = |start: Time, end: Option<Time>| {
         move |scene: &mut Scene| {
+            roomy(scene);
             scene.session("s", |session| {
                 plan_of(session).maintenance_at = start;
                 plan_of(session).window_end = end;
@@ -406,12 +413,25 @@ fn nothing_moves_and_nothing_is_fenced_without_room() {
         scene.see(Change::Instance(instance("i8", "b", None)));
     };
     check(b_full, fence_of("b"), Some(Rule::R5));
-    let headroom = |scene: &mut Scene| {
-        scene.session("s", |session| {
-            plan_of(session).terms.headroom = Resources::of(3, 0, 0);
-        });
+    // What is on `a` has yet to leave it, and takes all the room that there is; some of it is on its way to it already.
+    check(nothing, fence_of("b"), Some(Rule::R5));
+    let half_gone = |scene: &mut Scene| scene.in_flight("s", 5, move_kind("i1", "a", "x"));
+    check(half_gone, fence_of("b"), Some(Rule::R5));
+    let about_to_be = |scene: &mut Scene| {
+        scene.session("s", |session| stand(session, "a", HostStage::Waiting, false));
+        scene.in_flight("s", 5, EffectKind::Fence { host: "a".into() });
     };
-    check(headroom, fence_of("b"), Some(Rule::R5));
+    check(about_to_be, fence_of("b"), Some(Rule::R5));
+    let headroom = |keep: u32| {
+        move |scene: &mut Scene| {
+            roomy(scene);
+            scene.session("s", |session| {
+                plan_of(session).terms.headroom = Resources::of(keep, 0, 0);
+            });
+        }
+    };
+    check(headroom(2), fence_of("b"), None);
+    check(headroom(3), fence_of("b"), Some(Rule::R5));
 }
 
 #[test]

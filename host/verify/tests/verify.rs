@@ -238,6 +238,7 @@ fn what_is_wrong_is_found_and_named() {
         max_impacted_members: Some(1),
         recovery_time: Some(Millis::from_secs(60)),
         resource_mitigation: None,
+        busy: Vec::new(),
     });
     check(before("+i", ("+j", seen(mate(InstanceState::Error)))), &[R2]);
     let recovers = |lines: &mut Vec<Line>| {

@@ -7,16 +7,14 @@
 //! Every decision looks at the whole state again and takes the next step from there. So a repeated, late or lost
 //! trigger does no harm, and a session that is continued goes on where it stopped.
 
-mod consent;
-mod drain;
 mod hosts;
 mod room;
-mod turn;
 
-use fenix_sdk::types::{AskKind, Phase, Target};
+use fenix_rolling::consent::{self, Question};
+use fenix_rolling::turn::{Step, Turn};
+use fenix_rolling::{course, work};
+use fenix_sdk::types::{AskKind, HostStage, Phase};
 use fenix_sdk::workflow::{Error, Plan, View, Waiting, Wakeup};
-
-use crate::turn::{Step, Turn};
 
 fenix_sdk::workflow! { name: "default", decide: decide }
 
@@ -34,46 +32,29 @@ pub fn decide(view: &dyn View, plan: &mut dyn Plan, wakeup: Wakeup) -> Result<Wa
 
 fn next(turn: &mut Turn<'_>) -> Step {
     match turn.session.phase {
-        Phase::MaintenanceComplete => complete(turn),
+        Phase::MaintenanceComplete => course::complete(turn),
         Phase::MaintenanceDone | Phase::MaintenanceFailed => Err(turn.wait("nothing: the session is over")),
         Phase::Maintenance => {
-            hosts::run_once(turn, &Target::Pre)?;
-            consent::everybody(turn, AskKind::Maintenance, 0)?;
-            wait_for_start(turn)?;
+            course::begin(turn)?;
             go_on(turn)
         }
         Phase::ScaleIn | Phase::PrepareMaintenance | Phase::StartMaintenance | Phase::PlannedMaintenance => {
-            consent::everybody(turn, AskKind::Maintenance, 0)?;
+            consent::everybody(turn, Question::about_all(AskKind::Maintenance))?;
             go_on(turn)
         }
     }
-}
-
-fn wait_for_start(turn: &Turn<'_>) -> Step {
-    if turn.now < turn.session.maintenance_at {
-        return Err(turn.wait_until("the agreed start", turn.session.maintenance_at));
-    }
-    Ok(())
 }
 
 /// Finishes the host in hand, or takes the next one.
 fn go_on(turn: &mut Turn<'_>) -> Step {
-    if turn.session.working > 0 {
-        return hosts::work(turn);
+    if let Some(host) = hosts::in_hand(turn, HostStage::Working) {
+        return work::go_on(turn, &host);
     }
-    if turn.session.worked > 0 {
-        return hosts::give_back(turn);
+    if let Some(host) = hosts::in_hand(turn, HostStage::Worked) {
+        return work::give_back(turn, &host);
     }
     if turn.session.fenced > 0 {
         return hosts::empty_or_work(turn);
     }
     hosts::next(turn)
-}
-
-/// All hosts are done: the last actions, then every manager gets its capacity back.
-fn complete(turn: &mut Turn<'_>) -> Step {
-    hosts::run_once(turn, &Target::Post)?;
-    consent::farewell(turn)?;
-    turn.plan.enter(Phase::MaintenanceDone, "every host is finished with, and every manager was told");
-    Err(turn.wait("the end"))
 }

@@ -1,47 +1,41 @@
 //! SCALE_IN: asking for room, round after round, until a host can be emptied.
 
+use fenix_rolling::consent::{self, Question};
+use fenix_rolling::drain::Room;
+use fenix_rolling::room::{found, nobody_to_ask};
+use fenix_rolling::turn::{Step, Turn};
 use fenix_sdk::types::{AskKind, Phase};
-
-use crate::consent;
-use crate::turn::{PATIENCE, Step, Turn};
 
 /// The note that holds the running round: its number, and the first question that belongs to it.
 const NOTE: &str = "scale-in";
 
-/// The note that says since when there is no room and nobody to ask for it.
-const ALONE: &str = "no-room";
-
-/// The number of the running round; 0 before the first.
-pub(crate) fn round(turn: &Turn<'_>) -> u32 {
-    read(turn).0
-}
-
+/// The number of the running round, 0 before the first, and its first question.
 fn read(turn: &Turn<'_>) -> (u32, u32) {
     let note = turn.view.note(NOTE).unwrap_or_default();
     let mut parts = note.split(':').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// No manager can be asked for room: waits for it, but not for ever.
-fn nobody_to_ask(turn: &mut Turn<'_>, why: &str) -> Step {
-    let on = format!("no room, and no manager can be asked for it: {why}");
-    if turn.has_lasted(ALONE, PATIENCE) {
-        turn.forget(ALONE);
-        return Err(turn.fail(&on));
-    }
-    Err(turn.look_again(on))
-}
+/// Room for what is on the host in hand.
+pub(crate) struct Rounds;
 
-/// There is room.
-pub(crate) fn found(turn: &mut Turn<'_>) {
-    turn.forget(ALONE);
+impl Room for Rounds {
+    fn is_lacking(&self, turn: &mut Turn<'_>, _: &str, why: &str) -> Step {
+        make(turn, why)
+    }
+
+    fn is_found(&self, turn: &mut Turn<'_>) {
+        found(turn);
+    }
 }
 
 /// There is no room: has every manager give some back, and ends this decision. `why` names what does not fit.
 pub(crate) fn make(turn: &mut Turn<'_>, why: &str) -> Step {
     let (number, first) = read(turn);
     if number > 0 && turn.session.phase == Phase::ScaleIn {
-        consent::everybody(turn, AskKind::ScaleIn, first)?;
+        // SCALE_IN is asked once in each of its rounds: only what comes on top is a try.
+        let question = Question { kind: AskKind::ScaleIn, host: None, after: first, earlier: number - 1 };
+        consent::everybody(turn, question)?;
     }
     // Everybody answered, the cloud was read again, and still there is no room: another round.
     let managed = turn.view.all_projects().into_iter().filter(|project| project.managed);

@@ -4,61 +4,17 @@
 //! agreed to MAINTENANCE; the agreed start has come.
 
 use fenix_default::decide;
-use fenix_sdk::testing::{FakePlan, FakeView};
+use fenix_sdk::testing::{self, FakePlan, FakeView, asking, candidate, host, instance, project};
 use fenix_sdk::types::{
-    AskDecision, AskKind, AskStatus, Decision, HostKind, HostStage, MoveDecision, MoveHow, Phase, Policy,
-    Refusal, Target,
+    AskKind, AskStatus, Decision, HostKind, HostStage, MoveDecision, MoveHow, Phase, Policy, Refusal, Target,
 };
-use fenix_sdk::workflow::{
-    AskInfo, Candidate, HostInfo, InstanceInfo, MovableKind, Placement, ProjectInfo, Readiness, Trigger,
-    Waiting, Wakeup, WorkState,
-};
+use fenix_sdk::workflow::{AskInfo, HostInfo, Placement, Readiness, Trigger, Waiting, Wakeup, WorkState};
 
 const NOW: u32 = 1000;
 
-fn host(id: &str, stage: HostStage, instances: u32) -> HostInfo {
-    HostInfo {
-        id: id.to_owned(),
-        kind: HostKind::Compute,
-        zone: "z".to_owned(),
-        stage,
-        in_service: matches!(stage, HostStage::Waiting | HostStage::Maintained),
-        up: true,
-        instances,
-        tries: 0,
-    }
-}
-
-fn instance(id: &str, project: &str, on: &str) -> InstanceInfo {
-    InstanceInfo {
-        id: id.to_owned(),
-        name: id.to_owned(),
-        project: project.to_owned(),
-        group: None,
-        host: on.to_owned(),
-        settled: true,
-        movable: MovableKind::Any,
-        tries: 0,
-        busy: false,
-    }
-}
-
 fn ask(id: u32, project: &str, kind: AskKind, host: Option<&str>, status: AskStatus) -> AskInfo {
-    AskInfo {
-        id,
-        project: project.to_owned(),
-        kind,
-        round: 1,
-        host: host.map(str::to_owned),
-        status,
-        delivered: true,
-        opened_at: NOW - 100,
-        ended_at: Some(NOW - 10),
-    }
-}
-
-fn project(id: &str) -> ProjectInfo {
-    ProjectInfo { id: id.to_owned(), managed: true, told: true }
+    let asked = testing::ask(id, project, kind, host, status);
+    AskInfo { opened_at: NOW - 100, ended_at: Some(NOW - 10), ..asked }
 }
 
 fn scene() -> FakeView {
@@ -95,14 +51,6 @@ fn emptying() -> FakeView {
     let place = |(instance, to): (&str, &str)| Placement { instance: instance.to_owned(), to: to.to_owned() };
     view.places.insert("a".to_owned(), Ok(places.into_iter().map(place).collect()));
     view
-}
-
-fn candidate(host: &str, readiness: Readiness) -> Candidate {
-    Candidate { host: host.to_owned(), readiness, why: "no room".to_owned() }
-}
-
-fn asking(project: &str, kind: AskKind, host: Option<&str>) -> Decision {
-    Decision::Ask(AskDecision { project: project.to_owned(), kind, host: host.map(str::to_owned) })
 }
 
 fn moving(instance: &str, how: MoveHow, ask: Option<u32>) -> Decision {

@@ -9,7 +9,7 @@ use crate::turn::{Step, Turn};
 const ASK_AGAIN: u32 = 60;
 
 /// How one manager stands to one question.
-pub(crate) enum Stand {
+pub enum Stand {
     /// It agreed, or the terms say to go on as if it had.
     Agreed(Option<AskInfo>),
     /// It was asked and may still answer.
@@ -22,15 +22,43 @@ pub(crate) enum Stand {
     Stop(String),
 }
 
-/// Has every project agree to a question about the whole session; `after` is the last question of earlier rounds.
-pub(crate) fn everybody(turn: &mut Turn<'_>, kind: AskKind, after: u32) -> Step {
+/// A question, as it is put to one project after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is asked.
+    pub kind: AskKind,
+    /// The host that shall become empty, for the kinds that are about one.
+    pub host: Option<&'a str>,
+    /// Questions with lower numbers belong to earlier rounds, and count for nothing.
+    pub after: u32,
+    /// How often it was asked in earlier rounds: each round has tries of its own.
+    pub earlier: u32,
+}
+
+impl<'a> Question<'a> {
+    /// A question about one host.
+    pub fn about_host(kind: AskKind, host: &'a str) -> Self {
+        Question { kind, host: Some(host), after: 0, earlier: 0 }
+    }
+
+    /// A question about the whole session.
+    pub fn about_all(kind: AskKind) -> Self {
+        Question { kind, host: None, after: 0, earlier: 0 }
+    }
+}
+
+/// Has every project of the session agree to a question about the whole of it.
+///
+/// # Errors
+/// Some did not, yet.
+pub fn everybody(turn: &mut Turn<'_>, question: Question<'_>) -> Step {
     let mut asked: Vec<String> = Vec::new();
     let mut waiting = None;
     // Whoever has no manager matters before the start, and when one of its instances has to leave a host: most of the
     // clouds that are in use see strangers come and go all the time.
     let early = turn.session.phase == Phase::Maintenance;
     for project in turn.view.all_projects().into_iter().filter(|project| project.managed || early) {
-        match stand(turn, &project, kind, None, after) {
+        match stand(turn, &project, question) {
             Stand::Agreed(_) | Stand::LeaveOut(_) => {}
             Stand::Asked => asked.push(project.id),
             Stand::Wait(on, until) => waiting = Some(turn.wait_until(on, until)),
@@ -38,14 +66,28 @@ pub(crate) fn everybody(turn: &mut Turn<'_>, kind: AskKind, after: u32) -> Step 
         }
     }
     if !asked.is_empty() {
-        let on = format!("the answer to {} of {}", wire(kind), asked.join(", "));
-        return Err(turn.wait(on));
+        return Err(turn.wait(answers_of(question.kind, None, &asked)));
     }
     waiting.map_or(Ok(()), Err)
 }
 
+/// What is waited for if these projects have not answered: named as far as there is room.
+pub fn answers_of(kind: AskKind, host: Option<&str>, projects: &[String]) -> String {
+    const NAMED: usize = 5;
+    let about = host.map(|host| format!(" about {host}")).unwrap_or_default();
+    let named = projects.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match projects.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("the answer to {}{about} of {named}{more}", wire(kind))
+}
+
 /// Tells every project that all is over. Their answers are welcome, and not needed.
-pub(crate) fn farewell(turn: &mut Turn<'_>) -> Step {
+///
+/// # Errors
+/// Some have not answered, and may still.
+pub fn farewell(turn: &mut Turn<'_>) -> Step {
     let mut open = Vec::new();
     for project in turn.view.all_projects().into_iter().filter(|project| project.managed) {
         match turn.view.last_ask(&project.id, AskKind::MaintenanceComplete, None) {
@@ -60,22 +102,27 @@ pub(crate) fn farewell(turn: &mut Turn<'_>) -> Step {
     if open.is_empty() {
         return Ok(());
     }
-    Err(turn.wait(format!("the answer to MAINTENANCE_COMPLETE of {}", open.join(", "))))
+    Err(turn.wait(answers_of(AskKind::MaintenanceComplete, None, &open)))
+}
+
+/// The last question about a host to a project, whether its instances were to make the first host empty or a later one.
+pub fn last_about(turn: &Turn<'_>, project: &str, host: &str) -> Option<AskInfo> {
+    let kinds = [AskKind::PrepareMaintenance, AskKind::PlannedMaintenance];
+    let asks = kinds.into_iter().filter_map(|kind| turn.view.last_ask(project, kind, Some(host)));
+    asks.max_by_key(|ask| ask.id)
 }
 
 /// How a project stands to a question; asks it if it was not asked yet, or is to be asked again.
-pub(crate) fn stand(
-    turn: &mut Turn<'_>,
-    project: &ProjectInfo,
-    kind: AskKind,
-    host: Option<&str>,
-    after: u32,
-) -> Stand {
+pub fn stand(turn: &mut Turn<'_>, project: &ProjectInfo, question: Question<'_>) -> Stand {
+    let Question { kind, host, after, earlier } = question;
     if !project.managed {
         return unmanaged(turn, project);
     }
-    let last = turn.view.last_ask(&project.id, kind, host).filter(|ask| after == 0 || ask.id >= after);
-    let Some(ask) = last else {
+    let last = match host {
+        None => turn.view.last_ask(&project.id, kind, None),
+        Some(host) => last_about(turn, &project.id, host),
+    };
+    let Some(ask) = last.filter(|ask| ask.id >= after) else {
         ask_now(turn, project, kind, host, "it has instances there");
         return Stand::Asked;
     };
@@ -84,15 +131,15 @@ pub(crate) fn stand(
         AskStatus::Acked => Stand::Agreed(Some(ask)),
         AskStatus::Nacked => {
             let policy = turn.terms.nack;
-            by_policy(turn, project, ask, policy, "said no to")
+            by_policy(turn, project, (ask, earlier), policy, "said no to")
         }
         AskStatus::Expired => {
             let policy = turn.terms.silence;
-            by_policy(turn, project, ask, policy, "did not answer")
+            by_policy(turn, project, (ask, earlier), policy, "did not answer")
         }
         AskStatus::Undelivered => {
             let policy = turn.terms.silence;
-            by_policy(turn, project, ask, policy, "could not be reached with")
+            by_policy(turn, project, (ask, earlier), policy, "could not be reached with")
         }
         AskStatus::Void => {
             ask_now(turn, project, kind, host, "the last question was withdrawn");
@@ -102,7 +149,7 @@ pub(crate) fn stand(
 }
 
 /// Asks once more about a host, because the last answer did not cover everything that is there now.
-pub(crate) fn ask_again(turn: &mut Turn<'_>, project: &ProjectInfo, ask: &AskInfo, why: &str) -> Stand {
+pub fn ask_again(turn: &mut Turn<'_>, project: &ProjectInfo, ask: &AskInfo, why: &str) -> Stand {
     if ask.round >= turn.terms.rounds {
         return Stand::Stop(format!("project {} was asked {} times: {why}", project.id, ask.round));
     }
@@ -127,14 +174,20 @@ fn unmanaged(turn: &Turn<'_>, project: &ProjectInfo) -> Stand {
     }
 }
 
-fn by_policy(turn: &mut Turn<'_>, project: &ProjectInfo, ask: AskInfo, policy: Policy, what: &str) -> Stand {
+fn by_policy(
+    turn: &mut Turn<'_>,
+    project: &ProjectInfo,
+    (ask, earlier): (AskInfo, u32),
+    policy: Policy,
+    what: &str,
+) -> Stand {
     let about = ask.host.as_ref().map(|host| format!(" about {host}")).unwrap_or_default();
     let reason = format!("the manager of {} {what} {}{about}", project.id, wire(ask.kind));
     match policy {
         Policy::Force => Stand::Agreed(Some(ask)),
         Policy::Skip => Stand::LeaveOut(reason),
         Policy::Stop => Stand::Stop(reason),
-        Policy::Retry => match tried(turn, &ask) >= turn.terms.rounds {
+        Policy::Retry => match ask.round.saturating_sub(earlier) >= turn.terms.rounds {
             true => Stand::Stop(format!("{reason}, {} times", turn.terms.rounds)),
             false => {
                 ask_now(turn, project, ask.kind, ask.host.as_deref(), &reason);
@@ -152,19 +205,8 @@ fn by_policy(turn: &mut Turn<'_>, project: &ProjectInfo, ask: AskInfo, policy: P
     }
 }
 
-/// How often this was asked. SCALE_IN is asked once in each of its rounds: only what comes on top counts.
-fn tried(turn: &Turn<'_>, ask: &AskInfo) -> u32 {
-    match ask.kind {
-        AskKind::ScaleIn => (ask.round + 1).saturating_sub(crate::room::round(turn)),
-        AskKind::Maintenance
-        | AskKind::PrepareMaintenance
-        | AskKind::PlannedMaintenance
-        | AskKind::MaintenanceComplete => ask.round,
-    }
-}
-
 /// The question's name as managers know it.
-pub(crate) fn wire(kind: AskKind) -> &'static str {
+pub fn wire(kind: AskKind) -> &'static str {
     match kind {
         AskKind::Maintenance => "MAINTENANCE",
         AskKind::ScaleIn => "SCALE_IN",

@@ -2,20 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fenix_sdk::types::{AskKind, Decision, MoveDecision, MoveHow, Phase};
-use fenix_sdk::workflow::{AskInfo, HostInfo, InstanceInfo, MovableKind, ProjectInfo};
+use fenix_sdk::types::{AskKind, Decision, MoveDecision, MoveHow};
+use fenix_sdk::workflow::{AskInfo, HostInfo, InstanceInfo, MovableKind, ProjectInfo, Waiting};
 
-use crate::consent::{self, Stand};
-use crate::room;
+use crate::consent::{self, Question, Stand};
 use crate::turn::{PATIENCE, Step, Turn};
 
+/// What a workflow does about room.
+pub trait Room {
+    /// There is none for what is on a host; `why` names what does not fit.
+    ///
+    /// # Errors
+    /// Room is waited for.
+    fn is_lacking(&self, turn: &mut Turn<'_>, host: &str, why: &str) -> Step;
+
+    /// There is some.
+    fn is_found(&self, turn: &mut Turn<'_>);
+}
+
 /// The note that says since when a host does not get emptier.
-pub(crate) fn note(host: &str) -> String {
+pub fn note(host: &str) -> String {
     format!("restless:{host}")
 }
 
-/// Takes the next steps to empty a host.
-pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
+/// Takes the next steps to empty a fenced host: `kind` is what its owners are asked.
+///
+/// # Errors
+/// It is not empty yet.
+pub fn empty(turn: &mut Turn<'_>, host: &HostInfo, kind: AskKind, room: &dyn Room) -> Step {
     let leaving: Vec<InstanceInfo> =
         turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
     if leaving.is_empty() {
@@ -28,32 +42,32 @@ pub(crate) fn empty(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
             leaving.len()
         )));
     }
-    let agreed = owners_agree(turn, host, &leaving)?;
-    let places = places(turn, host, &leaving)?;
-    room::found(turn);
+    let agreed = owners_agree(turn, host, kind, &leaving)?;
+    let places = places(turn, host, &leaving, room)?;
+    room.is_found(turn);
     move_all(turn, host, &leaving, &agreed, &places)
 }
 
-/// Ends the decision if there is no room for what is on the host: has managers asked for some.
-pub(crate) fn has_places(turn: &mut Turn<'_>, host: &HostInfo) -> Step {
+/// Ends the decision if there is no room for what is on the host.
+///
+/// # Errors
+/// There is none, and `room` says what is waited for.
+pub fn has_places(turn: &mut Turn<'_>, host: &HostInfo, room: &dyn Room) -> Step {
     let leaving: Vec<InstanceInfo> =
         turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
     if leaving.is_empty() {
         return Ok(());
     }
-    places(turn, host, &leaving).map(|_| ())
+    places(turn, host, &leaving, room).map(|_| ())
 }
 
 /// Every owner of an instance on the host is asked, all at once; nothing moves before all of them agreed.
 fn owners_agree(
     turn: &mut Turn<'_>,
     host: &HostInfo,
+    kind: AskKind,
     leaving: &[InstanceInfo],
-) -> Result<BTreeMap<String, Option<AskInfo>>, fenix_sdk::workflow::Waiting> {
-    let kind = match turn.session.phase {
-        Phase::PrepareMaintenance => AskKind::PrepareMaintenance,
-        _ => AskKind::PlannedMaintenance,
-    };
+) -> Result<BTreeMap<String, Option<AskInfo>>, Waiting> {
     let owners: BTreeSet<&str> = leaving.iter().map(|instance| instance.project.as_str()).collect();
     let known: BTreeMap<String, ProjectInfo> =
         turn.view.all_projects().into_iter().map(|project| (project.id.clone(), project)).collect();
@@ -64,7 +78,7 @@ fn owners_agree(
             wait = Some(turn.look_again(format!("project {owner} to be known")));
             continue;
         };
-        let stand = match consent::stand(turn, project, kind, Some(&host.id), 0) {
+        let stand = match consent::stand(turn, project, Question::about_host(kind, &host.id)) {
             Stand::Agreed(Some(ask)) => covers(turn, project, ask, leaving),
             stand => stand,
         };
@@ -79,8 +93,7 @@ fn owners_agree(
         }
     }
     if !asked.is_empty() {
-        let on = format!("the answer to {} about {} of {}", consent::wire(kind), host.id, asked.join(", "));
-        return Err(turn.wait(on));
+        return Err(turn.wait(consent::answers_of(kind, Some(&host.id), &asked)));
     }
     wait.map_or(Ok(agreed), Err)
 }
@@ -106,7 +119,8 @@ fn places(
     turn: &mut Turn<'_>,
     host: &HostInfo,
     leaving: &[InstanceInfo],
-) -> Result<BTreeMap<String, String>, fenix_sdk::workflow::Waiting> {
+    room: &dyn Room,
+) -> Result<BTreeMap<String, String>, Waiting> {
     match turn.view.place(&host.id) {
         Ok(places) => Ok(places.into_iter().map(|place| (place.instance, place.to)).collect()),
         Err(why) => {
@@ -118,7 +132,7 @@ fn places(
             if leaving.iter().any(|instance| instance.busy) {
                 return Err(turn.wait(format!("moves off {} to end: {why}", host.id)));
             }
-            match room::make(turn, &why) {
+            match room.is_lacking(turn, &host.id, &why) {
                 Err(waiting) => Err(waiting),
                 Ok(()) => Err(turn.look_again("room")),
             }
@@ -145,11 +159,10 @@ fn move_all(
     agreed: &BTreeMap<String, Option<AskInfo>>,
     places: &BTreeMap<String, String>,
 ) -> Step {
-    let mut groups = BTreeSet::new();
     let (mut planned, mut not_yet, mut restless_one) = (0, None, None);
     for instance in leaving {
         let ask = agreed.get(&instance.project).and_then(Option::as_ref);
-        match one(turn, instance, ask, places, &mut groups) {
+        match one(turn, instance, ask, places) {
             Ok(()) => planned += 1,
             Err(Held::OnItsWay) => planned += 1,
             Err(Held::NotYet(why)) => not_yet = Some(why),
@@ -177,7 +190,6 @@ fn one(
     instance: &InstanceInfo,
     ask: Option<&AskInfo>,
     places: &BTreeMap<String, String>,
-    groups: &mut BTreeSet<String>,
 ) -> Result<(), Held> {
     if instance.busy {
         return Err(Held::OnItsWay);
@@ -207,10 +219,7 @@ fn one(
             _ => Held::NotYet(format!("leave to move {}: {}: {}", instance.id, refusal.rule, refusal.why)),
         });
     }
-    // One member of a group at a decision: the rules count what is admitted, and would refuse the second.
-    if let Some(group) = &instance.group
-        && !groups.insert(group.clone())
-    {
+    if !turn.may_leave(instance) {
         return Err(Held::NotYet(format!("other members of its group before {}", instance.id)));
     }
     let reason = match chosen {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::action::{Cloud, CloudError, HostStatus};
 use crate::types::{
-    AskDecision, AskId, AskKind, Condition, Decision, HostStage, MoveDecision, MoveHow, NoteDecision, Phase,
-    Policy, Refusal, Subject, Target,
+    AskDecision, AskId, AskKind, AskStatus, Condition, Decision, HostKind, HostStage, MoveDecision, MoveHow,
+    NoteDecision, Phase, Policy, Refusal, Subject, Target,
 };
 use crate::workflow::{
-    AskInfo, Candidate, EffectInfo, HostInfo, InstanceInfo, PAGE, Placement, Plan, ProjectInfo, SessionInfo,
-    SessionTerms, View, WorkState,
+    AskInfo, Candidate, EffectInfo, HostInfo, InstanceInfo, MovableKind, PAGE, Placement, Plan, ProjectInfo,
+    Readiness, SessionInfo, SessionTerms, View, WorkState,
 };
 
 /// A view made of plain data. Lists may be in any order; they are shown sorted by id, in pages, as by the host.
@@ -41,6 +41,10 @@ pub struct FakeView {
     pub refusals: Vec<(Decision, Refusal)>,
     /// Further facts.
     pub attrs: Vec<(Subject, String, String)>,
+    /// Further facts about the session.
+    pub session_attrs: BTreeMap<String, String>,
+    /// Further facts about projects.
+    pub project_attrs: BTreeMap<(String, String), String>,
     /// Notes of earlier decisions.
     pub notes: BTreeMap<String, String>,
 }
@@ -87,9 +91,70 @@ impl Default for FakeView {
             places: BTreeMap::new(),
             refusals: Vec::new(),
             attrs: Vec::new(),
+            session_attrs: BTreeMap::new(),
+            project_attrs: BTreeMap::new(),
             notes: BTreeMap::new(),
         }
     }
+}
+
+/// A compute in such a stage, up, and in service if it is not in hand.
+pub fn host(id: &str, stage: HostStage, instances: u32) -> HostInfo {
+    HostInfo {
+        id: id.to_owned(),
+        kind: HostKind::Compute,
+        zone: "z".to_owned(),
+        stage,
+        in_service: matches!(stage, HostStage::Waiting | HostStage::Maintained),
+        up: true,
+        instances,
+        tries: 0,
+    }
+}
+
+/// An instance in service, of no group, that can be moved any way.
+pub fn instance(id: &str, project: &str, on: &str) -> InstanceInfo {
+    InstanceInfo {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        project: project.to_owned(),
+        group: None,
+        host: on.to_owned(),
+        settled: true,
+        movable: MovableKind::Any,
+        tries: 0,
+        busy: false,
+    }
+}
+
+/// A project that has a manager, which was told that maintenance begins.
+pub fn project(id: &str) -> ProjectInfo {
+    ProjectInfo { id: id.to_owned(), managed: true, told: true }
+}
+
+/// A question that was delivered, asked for the first time; at what time is yours to say.
+pub fn ask(id: AskId, project: &str, kind: AskKind, host: Option<&str>, status: AskStatus) -> AskInfo {
+    AskInfo {
+        id,
+        project: project.to_owned(),
+        kind,
+        round: 1,
+        host: host.map(str::to_owned),
+        status,
+        delivered: true,
+        opened_at: 0,
+        ended_at: Some(0),
+    }
+}
+
+/// A host that could be next.
+pub fn candidate(host: &str, readiness: Readiness) -> Candidate {
+    Candidate { host: host.to_owned(), readiness, why: "no room".to_owned() }
+}
+
+/// A question that is wanted.
+pub fn asking(project: &str, kind: AskKind, host: Option<&str>) -> Decision {
+    Decision::Ask(AskDecision { project: project.to_owned(), kind, host: host.map(str::to_owned) })
 }
 
 /// Sorts by id and cuts a page out.
@@ -172,6 +237,14 @@ impl View for FakeView {
 
     fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
         self.attrs.iter().find(|(s, k, _)| s == subject && k == key).map(|(_, _, value)| value.clone())
+    }
+
+    fn session_attr(&self, key: &str) -> Option<String> {
+        self.session_attrs.get(key).cloned()
+    }
+
+    fn project_attr(&self, project: &str, key: &str) -> Option<String> {
+        self.project_attrs.get(&(project.to_owned(), key.to_owned())).cloned()
     }
 
     fn note(&self, key: &str) -> Option<String> {

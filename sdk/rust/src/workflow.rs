@@ -94,6 +94,10 @@ pub trait View {
     fn check(&self, decision: &Decision) -> Result<(), Refusal>;
     /// A further fact about a subject.
     fn attr(&self, subject: &Subject, key: &str) -> Option<String>;
+    /// A further fact about the session.
+    fn session_attr(&self, key: &str) -> Option<String>;
+    /// A further fact about one of the session's projects.
+    fn project_attr(&self, project: &str, key: &str) -> Option<String>;
     /// A note of an earlier decision.
     fn note(&self, key: &str) -> Option<String>;
 
@@ -200,6 +204,12 @@ impl View for Imports {
     }
     fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
         view::attr(subject, key)
+    }
+    fn session_attr(&self, key: &str) -> Option<String> {
+        view::session_attr(key)
+    }
+    fn project_attr(&self, project: &str, key: &str) -> Option<String> {
+        view::project_attr(project, key)
     }
     fn note(&self, key: &str) -> Option<String> {
         view::note(key)

@@ -210,6 +210,7 @@ pub(crate) fn about_group(id: &str) -> GroupConstraint {
         max_impacted_members: None,
         recovery_time: None,
         resource_mitigation: None,
+        busy: Vec::new(),
     }
 }
 

@@ -37,6 +37,7 @@ fn group(id: &str) -> Constraint {
         max_impacted_members: Some(1),
         recovery_time: None,
         resource_mitigation: None,
+        busy: Vec::new(),
     })
 }
 

@@ -108,6 +108,7 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         action_within,
         own_action_within,
         ask_per_instance,
+        scale_in_max,
         ceilings: Ceilings { lead_time, recovery_time, least_impacted },
     } = terms;
     // Of further classes nothing can be kept free: they are the infrastructure's words.
@@ -130,6 +131,7 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         ("terms.service_within", secs(service_within)),
         ("terms.action_within", secs(action_within)),
         ("terms.ask_per_instance", json!(ask_per_instance)),
+        ("terms.scale_in_max", json!(scale_in_max)),
         ("terms.own_action_within", secs(own_action_within)),
         ("terms.ceilings.lead_time", secs(lead_time)),
         ("terms.ceilings.recovery_time", secs(recovery_time)),

@@ -5,7 +5,7 @@
 //! open.
 
 use fenix_core::ask::MoveHow;
-use fenix_core::constraint::{Constraint, GroupConstraint, InstanceConstraint};
+use fenix_core::constraint::{Constraint, Daily, GroupConstraint, InstanceConstraint};
 use fenix_core::id::{GroupId, InstanceId, ProjectId};
 use fenix_core::policy::Ceilings;
 use fenix_core::time::Millis;
@@ -55,6 +55,7 @@ pub fn group(id: &str, body: &Map<String, Value>) -> Result<Constraint, String> 
         max_impacted_members: count(body, "max_impacted_members")?,
         recovery_time: span(body, "recovery_time")?,
         resource_mitigation: truth(body, "resource_mitigation")?,
+        busy: busy(body)?,
     }))
 }
 
@@ -62,6 +63,11 @@ pub fn group(id: &str, body: &Map<String, Value>) -> Result<Constraint, String> 
 /// it where the ceilings of this installation do not let it be followed in full.
 pub fn view(constraint: &Constraint, ceilings: &Ceilings) -> Value {
     let mut shown = stated(constraint);
+    if let Constraint::Group(GroupConstraint { busy, .. }) = constraint
+        && !busy.is_empty()
+    {
+        shown["busy_hours"] = busy.iter().map(|hours| hours_text(*hours)).collect();
+    }
     let applied = applied(constraint, ceilings);
     if !applied.is_empty() {
         shown["applied"] = Value::Object(applied);
@@ -119,6 +125,8 @@ fn stated(constraint: &Constraint) -> Value {
             max_impacted_members,
             recovery_time,
             resource_mitigation,
+            // Only who has them shows them: no client of the first Fenix knows the key.
+            busy: _,
         }) => json!({
             "group_id": group.as_str(),
             "project_id": project.as_str(),
@@ -222,6 +230,41 @@ fn truth(body: &Map<String, Value>, key: &str) -> Result<Option<bool>, String> {
     }
 }
 
+/// Busy hours: a list of times of the day in UTC as `08:00-18:00`, or one of them.
+fn busy(body: &Map<String, Value>) -> Result<Vec<Daily>, String> {
+    let no = || {
+        let most = Daily::MOST;
+        format!(
+            "`busy_hours` must be a list of at most {most} times of the day in UTC, such as \"08:00-18:00\""
+        )
+    };
+    let texts = match value(body, "busy_hours") {
+        None => return Ok(Vec::new()),
+        Some(Value::String(text)) => vec![bare(text)],
+        Some(Value::Array(texts)) if texts.len() <= Daily::MOST => {
+            texts.iter().map(|text| text.as_str().map(bare)).collect::<Option<Vec<_>>>().ok_or_else(no)?
+        }
+        Some(_) => return Err(no()),
+    };
+    texts.into_iter().filter(|text| !text.is_empty()).map(|text| hours(text).ok_or_else(no)).collect()
+}
+
+fn hours(text: &str) -> Option<Daily> {
+    let minute = |text: &str| {
+        let (hour, minute) = text.trim().split_once(':')?;
+        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+        (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+    };
+    let (from, to) = text.split_once('-')?;
+    let (from, to) = (minute(from)?, minute(to)?);
+    (from != to).then_some(Daily { from, to })
+}
+
+fn hours_text(hours: Daily) -> String {
+    let Daily { from, to } = hours;
+    format!("{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)
+}
+
 fn migration_type(body: &Map<String, Value>) -> Result<Option<MoveHow>, String> {
     let known: Vec<&str> = MoveHow::ALL.iter().map(|how| how.wire()).collect();
     let no = || format!("`migration_type` must be one of {}", known.join(", "));
@@ -269,6 +312,29 @@ mod tests {
         let stated = group("id-1", stated.as_object().unwrap()).unwrap();
         let shown = view(&stated, &Ceilings { least_impacted: 1, ..Ceilings::default() });
         assert_eq!(shown["applied"], json!({"recovery_time": 3600, "max_impacted_members": 1}));
+    }
+
+    #[test]
+    fn busy_hours_are_times_of_the_day() {
+        let check = |given: Value, expected: Value| {
+            let read = read(group, &json!({ "project_id": "p1", "busy_hours": given }));
+            assert_eq!(read.map(|read| read["busy_hours"].clone()), Ok(expected), "{given}");
+        };
+        check(json!(["08:00-18:30", "22:00-2:05"]), json!(["08:00-18:30", "22:00-02:05"]));
+        check(json!("08:00-18:30,"), json!(["08:00-18:30"]));
+        check(json!([]), json!(null));
+        check(json!(null), json!(null));
+        for wrong in [
+            json!("8-18"),
+            json!("08:00"),
+            json!("24:00-08:00"),
+            json!("08:60-09:00"),
+            json!("08:00-08:00"),
+            json!(8),
+        ] {
+            let error = read(group, &json!({ "project_id": "p1", "busy_hours": wrong })).unwrap_err();
+            assert!(error.starts_with("`busy_hours` must be a list"), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub const MAX_HOST_NAME: usize = 255;
 /// The workflow of a session that names none.
 pub const DEFAULT_WORKFLOW: &str = "default";
 
+/// The workflow that asks about each instance by itself.
+pub const VNF_WORKFLOW: &str = "vnf";
+
 /// Every key that means something in the body.
 const KEYS: [&str; 10] = [
     "state",
@@ -100,7 +103,7 @@ pub fn read(body: &Map<String, Value>, catalogue: &Catalogue, defaults: &Terms) 
         metadata: read_metadata(body)?,
         workflow: resolve(catalogue.workflows(), "workflow", workflow)?,
         actions: read_actions(body, catalogue)?,
-        terms: read_terms(body, defaults)?,
+        terms: read_terms(body, &defaults_for(workflow, defaults))?,
     };
     let warnings = body
         .keys()
@@ -108,6 +111,13 @@ pub fn read(body: &Map<String, Value>, catalogue: &Catalogue, defaults: &Terms) 
         .map(|key| format!("unknown key {key:?} was ignored"))
         .collect();
     Ok(Wanted { plan, hosts: read_hosts(body)?, warnings })
+}
+
+/// What a session's body leaves open: the first Fenix' `vnf` asks about each instance by itself (contract rule 11), and the
+/// managers that it was made for understand nothing else.
+fn defaults_for(workflow: &str, defaults: &Terms) -> Terms {
+    let ask_per_instance = defaults.ask_per_instance || workflow == VNF_WORKFLOW;
+    Terms { ask_per_instance, ..defaults.clone() }
 }
 
 /// The value under a key; `null` counts as absent.

@@ -92,6 +92,8 @@ pub struct TermsText {
     pub own_action_within: Option<u64>,
     /// True to ask managers about each instance by itself.
     pub ask_per_instance: Option<bool>,
+    /// Most vcpus that managers are asked to give back.
+    pub scale_in_max: Option<u32>,
     /// What to do when things go wrong.
     pub policies: PoliciesText,
     /// How far constraints are followed.
@@ -167,6 +169,7 @@ impl TermsText {
             action_within: span("action_within", self.action_within, base.action_within)?,
             own_action_within: span("own_action_within", self.own_action_within, base.own_action_within)?,
             ask_per_instance: self.ask_per_instance.unwrap_or(base.ask_per_instance),
+            scale_in_max: self.scale_in_max.or(base.scale_in_max),
             ceilings: self.ceilings.over(base.ceilings)?,
         })
     }

@@ -141,6 +141,7 @@ fn standing() -> Vec<Body> {
         max_impacted_members: said.then_some(2),
         recovery_time: said.then_some(Millis::from_secs(4)),
         resource_mitigation: said.then_some(false),
+        busy: Vec::new(),
     };
     let constraints = [
         Constraint::Instance(bare),

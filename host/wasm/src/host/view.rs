@@ -109,6 +109,16 @@ impl wit::Host for Deciding {
         Ok(self.view.attr(&convert::subject(subject), &key))
     }
 
+    fn session_attr(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        self.count()?;
+        Ok(self.view.session_attr(&key))
+    }
+
+    fn project_attr(&mut self, project: String, key: String) -> wasmtime::Result<Option<String>> {
+        self.count()?;
+        Ok(self.view.project_attr(&ProjectId::from(project), &key))
+    }
+
     fn note(&mut self, key: String) -> wasmtime::Result<Option<String>> {
         self.count()?;
         Ok(self.view.note(&key).map(str::to_owned))

@@ -13,7 +13,10 @@ fn the_shipped_plugins_are_taken_and_known_by_name_and_digest() {
     let plugins = Plugins::new(None).unwrap();
     for shipped in fenix_shipped::SHIPPED {
         let info = plugins.attach(shipped.bytes).unwrap();
-        let kind = if shipped.name == "default" { Kind::Workflow } else { Kind::Action };
+        let kind = match shipped.name {
+            "default" | "vnf" => Kind::Workflow,
+            _ => Kind::Action,
+        };
         assert_eq!((info.name.as_str(), info.kind, info.contract.as_str()), (shipped.name, kind, "0.1.0"));
         assert_eq!(info.digest.as_str().len(), 64);
         assert_eq!(plugins.info(&info.digest), Some(info.clone()));
