@@ -28,6 +28,8 @@ pub enum Purpose {
     Wide = 108,
     /// What managers state.
     Statements = 109,
+    /// What a scenario of applications with limits has beside the others.
+    Limits = 110,
 }
 
 /// One stream of numbers.

@@ -133,7 +133,7 @@ impl Ground {
                 self.clock_off += by;
                 self.clock_gained += u64::try_from(*by).unwrap_or(0);
             }
-            Truth::Commanded(Want::State(stated)) => self.stated.sent(stated),
+            Truth::Commanded(Want::State(stated)) => self.stated.sent(at, stated),
             Truth::Told(Want::State(stated), Ok(_)) => self.stated.known(at, stated),
             // Its answer may be lost for a while.
             Truth::Commanded(Want::Open(session)) => self.opened(scenario, session),

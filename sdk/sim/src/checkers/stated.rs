@@ -12,6 +12,8 @@ use crate::scenario::Stated;
 #[derive(Clone, Debug)]
 struct Word {
     said: Option<Constraint>,
+    /// When it was sent first.
+    sent: Time,
     /// From when on Fenix knew it: it said so.
     known: Option<Time>,
 }
@@ -25,9 +27,9 @@ pub(super) struct Statements {
 
 impl Statements {
     /// It is on its way to Fenix.
-    pub(super) fn sent(&mut self, stated: &Stated) {
+    pub(super) fn sent(&mut self, at: Time, stated: &Stated) {
         let (about, said) = parts(stated);
-        self.words.entry(about).or_default().push(Word { said, known: None });
+        self.words.entry(about).or_default().push(Word { said, sent: at, known: None });
     }
 
     /// Fenix said that it knows it.
@@ -42,15 +44,18 @@ impl Statements {
     /// Everything that may have been in force about something at some moment since then; `None` stands for nothing.
     fn possible(&self, about: &Constrained, since: Time) -> Vec<Option<&Constraint>> {
         let words = self.words.get(about).map_or(&[][..], Vec::as_slice);
-        let mut possible = Vec::new();
-        // From the last one back: once one was known by then, none before it counts.
-        for word in words.iter().rev() {
-            possible.push(word.said.as_ref());
-            if word.known.is_some_and(|known| known <= since) {
-                return possible;
-            }
+        let is_known = |word: &Word| word.known.is_some_and(|known| known <= since);
+        // One is surely replaced by another that was sent when it was known, and known by then. Of two that were on their
+        // way at the same time, sent again and again while Fenix was away, either may have come last.
+        let is_replaced = |word: &Word| {
+            let by = |other: &Word| word.known.is_some_and(|known| known <= other.sent) && is_known(other);
+            words.iter().any(by)
+        };
+        let mut possible: Vec<_> =
+            words.iter().rev().filter(|word| !is_replaced(word)).map(|word| word.said.as_ref()).collect();
+        if !words.iter().any(is_known) {
+            possible.push(None);
         }
-        possible.push(None);
         possible
     }
 
@@ -122,20 +127,26 @@ mod tests {
             of.iter().map(|said| said.and_then(|said| said.lead_time).map(|lead| lead.0)).collect()
         };
         assert_eq!(leads(&all, 0), [None]);
-        all.sent(&about(1));
+        all.sent(Time(10), &about(1));
         assert_eq!(leads(&all, 20), [Some(1), None]);
         assert_eq!(all.surely_in(&"i".into(), Time(20)), None);
         all.known(Time(15), &about(1));
         assert_eq!(leads(&all, 15), [Some(1)]);
         assert_eq!(leads(&all, 14), [Some(1), None]);
         assert_eq!(all.surely_in(&"i".into(), Time(15)), Some(&"g".into()));
-        all.sent(&about(0));
+        all.sent(Time(16), &about(0));
         all.known(Time(31), &about(0));
         assert_eq!(leads(&all, 30), [Some(0), Some(1)]);
         assert_eq!(leads(&all, 31), [Some(0)]);
         assert_eq!(all.surely_in(&"i".into(), Time(30)), None);
-        all.sent(&Stated::NoLonger(Constrained::Instance("i".into())));
+        all.sent(Time(40), &Stated::NoLonger(Constrained::Instance("i".into())));
         all.known(Time(41), &Stated::NoLonger(Constrained::Instance("i".into())));
         assert_eq!(leads(&all, 41), [None]);
+        // Two at once: nobody knows which one came last.
+        all.sent(Time(50), &about(2));
+        all.sent(Time(51), &about(3));
+        all.known(Time(60), &about(3));
+        all.known(Time(61), &about(2));
+        assert_eq!(leads(&all, 61), [Some(3), Some(2)]);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use fenix_core::ask::MoveHow;
-use fenix_core::constraint::{Constrained, Constraint, GroupConstraint, InstanceConstraint};
+use fenix_core::constraint::{Constrained, Constraint, Daily, GroupConstraint, InstanceConstraint};
 use fenix_core::id::{GroupId, InstanceId, ProjectId};
 use fenix_core::time::Millis;
 
@@ -21,6 +21,8 @@ mod permille {
     pub(super) const LATER: u32 = 250;
     /// A lead or recovery time beyond all reason.
     pub(super) const FOREVER: u32 = 60;
+    /// A group with busy hours.
+    pub(super) const BUSY: u32 = 80;
     /// An administrator with ceilings of his own.
     pub(super) const CEILINGS: u32 = 300;
 }
@@ -124,7 +126,14 @@ fn group(id: &GroupId, project: &ProjectId, dice: &mut Dice) -> GroupConstraint 
         ]),
         recovery_time: dice.chance(700).then(|| span(40_000, dice)),
         resource_mitigation: None,
+        busy: if dice.chance(permille::BUSY) { vec![busy(dice)] } else { Vec::new() },
     }
+}
+
+/// Some minutes of the first hour, in which all sessions begin.
+fn busy(dice: &mut Dice) -> Daily {
+    let from = dice.between(0, 30) as u16;
+    Daily { from, to: from + dice.between(1, 20) as u16 }
 }
 
 fn instance(

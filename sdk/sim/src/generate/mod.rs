@@ -142,6 +142,48 @@ pub fn two_sessions(seed: u64, profile: &Profile) -> Scenario {
     scenario
 }
 
+/// Applications that state what they bear, on several hosts at a time: alone or in twos that share a group, by the seed.
+pub fn limited(seed: u64, profile: &Profile) -> Scenario {
+    let mut scenario =
+        if seed.is_multiple_of(2) { session(seed, profile) } else { two_sessions(seed, profile) };
+    let mut dice = Dice::new(seed, Purpose::Limits);
+    let at_once = dice.between(1, 4) as u32;
+    // The same for all: whoever may take more can come between another's decision and its call.
+    let per_zone = dice.between(1, u64::from(at_once)) as u32;
+    for spec in &mut scenario.sessions {
+        spec.terms.hosts_at_once = at_once;
+        spec.terms.hosts_at_once_per_zone = per_zone;
+        spec.terms.ask_per_instance = dice.chance(700);
+        spec.terms.scale_in_max = dice.chance(300).then(|| dice.between(1, 16) as u32);
+    }
+    constraints::state(&mut scenario, &mut Dice::new(seed, Purpose::Statements));
+    scenario
+}
+
+/// Eight sessions of the workflow that wants anything, on four hundred hosts and under terms that let it have much: thousands
+/// of effects in one run, each under the rules alone.
+pub fn crowd(seed: u64, profile: &Profile) -> Scenario {
+    let mut scenario = session_on(seed, profile, 396, 4);
+    let mut dice = Dice::new(seed, Purpose::Limits);
+    let Some(one) = scenario.sessions.pop() else { return scenario };
+    let mut hosts: Vec<Vec<HostId>> = vec![Vec::new(); 8];
+    for host in &scenario.cloud.host {
+        hosts[dice.below(8) as usize].push(host.id.clone());
+    }
+    for hosts in hosts {
+        let mut spec = SessionSpec { hosts, window: None, ..one.clone() };
+        spec.at = Millis::from_secs(5) + dice.span(0, 60_000);
+        spec.terms.rounds = 1000;
+        spec.terms.failure_budget = 1000;
+        spec.terms.hosts_at_once = 25;
+        spec.terms.hosts_at_once_per_zone = 100;
+        scenario.sessions.push(spec);
+    }
+    scenario.orders.clear();
+    constraints::state(&mut scenario, &mut Dice::new(seed, Purpose::Statements));
+    scenario
+}
+
 /// Sessions of a workflow that keeps asking for more ([`crate::reckless`]), alone or in twos by the seed, on terms that
 /// let it: what it wants is then bound by the rules alone.
 pub fn reckless(seed: u64, profile: &Profile) -> Scenario {

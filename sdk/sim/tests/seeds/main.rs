@@ -33,6 +33,11 @@ fn faulty() -> Profile {
     Profile::faulty("default", &["noop", "reboot"])
 }
 
+/// The same for the workflow for applications that state their limits.
+fn limited() -> Profile {
+    Profile { workflow: "vnf".to_owned(), ..faulty() }
+}
+
 /// The same for the workflow that wants anything.
 fn wild() -> Profile {
     Profile { workflow: reckless::NAME.to_owned(), ..faulty() }

@@ -1,8 +1,9 @@
 //! Nothing goes wrong, whatever goes wrong around it.
 
 use fenix_sim::generate::{self, Profile};
+use fenix_sim::report::Report;
 
-use crate::{Fates, check, faulty, wild};
+use crate::{Fates, check, components, faulty, limited, run, wild};
 
 /// Asserts that of so many sessions at least so many in a hundred ended like that: bad days without a good end among
 /// them would show nothing.
@@ -41,11 +42,48 @@ fn two_sessions_that_share_a_group_and_the_last_free_slot_never_take_it_twice() 
 }
 
 #[test]
+fn applications_with_limits_on_several_hosts_at_a_time_are_never_hurt() {
+    let (_, fates) = check(1..=3000, |seed| generate::limited(seed, &limited()));
+    at_least(40, "done", &fates);
+    at_least(5, "failed", &fates);
+}
+
+#[test]
+fn good_days_of_applications_with_limits_end_well() {
+    let good = Profile { trouble: 0, others: false, meddling: false, ..limited() };
+    let (_, fates) = check(1..=200, |seed| generate::limited(seed, &good));
+    // In the others a manager has nothing left to give, or states that it bears nothing.
+    at_least(70, "done", &fates);
+}
+
+#[test]
 fn most_good_days_end_well() {
     let good = Profile { trouble: 0, others: false, meddling: false, ..faulty() };
     let (_, fates) = check(1..=200, |seed| generate::two_sessions(seed, &good));
     // In the others a manager has nothing left to give.
     at_least(90, "done", &fates);
+}
+
+/// What a session had of the rules, in all.
+fn effects_and_moves(report: &Report) -> (u32, u32) {
+    let sessions = report.ending.state.sessions.values();
+    let counts = sessions.map(|session| (session.next.effect, session.moves.values().sum::<u32>()));
+    counts.fold((0, 0), |(effects, moves), (effect, moved)| (effects + effect, moves + moved))
+}
+
+#[test]
+fn thousands_of_effects_in_one_run_break_no_rule() {
+    let components = components();
+    for seed in 1..=12 {
+        let mut scenario = generate::crowd(seed, &wild());
+        // They are counted at the end: nobody removes them before.
+        scenario.operator.deletes = false;
+        let report = run(&scenario, &components);
+        assert!(report.violations.is_empty(), "{report}\nseed {seed}");
+        let (effects, moves) = effects_and_moves(&report);
+        eprintln!("{seed}: {effects} {moves} {}", report.stats.events);
+        assert!(effects >= 2000 && moves >= 200, "seed {seed}: {effects} effects, {moves} moves");
+    }
 }
 
 #[test]
