@@ -44,4 +44,5 @@ mod tacker;
 mod traces;
 mod upgrade;
 mod verify;
+mod vnfm;
 mod watching;

@@ -21,6 +21,8 @@ struct Tacker {
     /// The endpoint of service type `maintenance`.
     endpoint: String,
     cloud: Cloud,
+    /// How many instances one step of its scaling policy removes.
+    step: usize,
     removed: Vec<Instance>,
     /// The instance that it re-creates by itself.
     own: Option<String>,
@@ -103,7 +105,7 @@ impl Tacker {
 
     fn scale_in(&mut self) {
         let alone = |instance: &Instance| instance.group.is_none();
-        for instance in self.cloud.instances(PROJECT).into_iter().filter(alone).take(2) {
+        for instance in self.cloud.instances(PROJECT).into_iter().filter(alone).take(self.step) {
             self.cloud.delete(&instance);
             self.forget(instance.id.as_str());
             self.removed.push(instance);
@@ -122,13 +124,14 @@ impl Tacker {
     }
 }
 
-#[test]
-fn a_client_like_tacker_completes_a_session_unmodified() {
+/// Has it go through a session, and returns what it was told, and the questions.
+fn check(step: usize, body: &Value) -> (BTreeSet<String>, Vec<Value>) {
     let rig = Rig::start(&small_cloud());
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let mut tacker = Tacker {
         endpoint: rig.at("/v1"),
         cloud: rig.cloud.clone(),
+        step,
         removed: Vec::new(),
         own: None,
         seen: seen.clone(),
@@ -136,17 +139,36 @@ fn a_client_like_tacker_completes_a_session_unmodified() {
     tacker.create();
     rig.subscribe(&receive(move |event| tacker.handle(&event)));
 
-    let mut body = sample_body(&[]);
-    // Tacker reads the list with one id that the first Fenix' workflow `vnf` sent.
-    body["terms"] = json!({ "ask_per_instance": true });
-    let session = rig.begin(&body);
+    let session = rig.begin(body);
     let end = wait_for_end(&session);
     assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
     let asks = get(&format!("{session}/detail")).good()["asks"].clone();
     assert!(asks.as_array().unwrap().iter().all(|ask| ask["status"] == "acked"), "{asks}");
     assert_eq!(get(&rig.at("/v1/instance/healed")).good()["lead_time"], 1);
-    let seen = seen.lock().unwrap();
+    assert_eq!(judge(&rig.trace()).problems, Vec::<String>::new());
+    let seen = seen.lock().unwrap().clone();
     let states = ["INSTANCE_ACTION_DONE", "MAINTENANCE", "MAINTENANCE_COMPLETE", "PLANNED_MAINTENANCE"];
     assert!(states.iter().all(|state| seen.contains(*state)), "{seen:?}");
-    assert_eq!(judge(&rig.trace()).problems, Vec::<String>::new());
+    (seen, asks.as_array().unwrap().clone())
+}
+
+#[test]
+fn a_client_like_tacker_completes_a_session_unmodified() {
+    let mut body = sample_body(&[]);
+    // Tacker reads the list with one id that the first Fenix' workflow `vnf` sent.
+    body["terms"] = json!({ "ask_per_instance": true });
+    check(2, &body);
+}
+
+#[test]
+fn a_client_like_tacker_completes_a_session_of_the_workflow_that_it_was_made_for_also_in_two_rounds_of_scale_in()
+ {
+    let mut body = sample_body(&[]);
+    body["workflow"] = json!("vnf");
+    let rounds = |asks: &[Value]| asks.iter().filter(|ask| ask["kind"] == "SCALE_IN").count();
+    let (_, asks) = check(2, &body);
+    assert_eq!(rounds(&asks), 1, "{asks:?}");
+    // Each answer is doubled, and the second one must not be taken for one to the next round.
+    let (_, asks) = check(1, &body);
+    assert_eq!(rounds(&asks), 2, "{asks:?}");
 }

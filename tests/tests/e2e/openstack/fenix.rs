@@ -71,12 +71,17 @@ impl Fenix {
 
     /// Starts a session of `default` on all computes; its URL.
     pub(crate) fn begin(&self, terms: &Value) -> String {
+        self.begin_of("default", terms)
+    }
+
+    /// The same of another workflow.
+    pub(crate) fn begin_of(&self, workflow: &str, terms: &Value) -> String {
         let body = json!({
             "hosts": super::stack::COMPUTES,
             "state": "MAINTENANCE",
             "maintenance_at": "2020-01-01 00:00:00",
             "metadata": {"openstack_version": "2026.2"},
-            "workflow": "default",
+            "workflow": workflow,
             "actions": [{"plugin": "noop", "type": "host"}],
             "terms": terms,
         });
@@ -152,6 +157,11 @@ impl Application {
             "SCALE_IN" => self.scale_in(),
             "PREPARE_MAINTENANCE" | "PLANNED_MAINTENANCE" => {
                 drop(self.word.lock().unwrap());
+                if event["instance_ids"].is_array() {
+                    reply["instance_action"] = json!(self.action);
+                    self.told(Method::PUT, text("reply_url"), Some(&reply));
+                    return;
+                }
                 let ids = self.told(Method::GET, text("instance_ids"), None)["instance_ids"].clone();
                 let each = ids.as_array().unwrap().iter();
                 let actions = each.map(|id| (id.as_str().unwrap().to_owned(), json!(self.action)));

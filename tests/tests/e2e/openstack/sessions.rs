@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::fenix::{Fenix, Manager, wait_for_end};
 use super::listener::Listener;
 use super::stack::{COMPUTES, Stack, VCPUS, let_pass};
+use crate::http::get;
 
 /// Virtual CPUs of a server of flavor `quarter`.
 const QUARTER: usize = 4;
@@ -121,6 +123,73 @@ fn servers_go_where_the_cards_are_that_they_need() {
     // It was planned so: Nova refused nothing.
     let lines = end["lines"].to_string();
     assert!(!lines.contains("refused"), "{lines}");
+}
+
+/// Two tenants, each with two servers that are to be apart and two that need not, on computes of which two may be out at once.
+/// One tenant states that its pair bears nothing, and thinks better of it in the middle.
+#[test]
+fn applications_with_limits_are_maintained_two_hosts_at_a_time() {
+    let stack = Stack::clean();
+    let fenix = Fenix::start();
+    let mut pairs = Vec::new();
+    let mut managers = Vec::new();
+    for (name, action) in [("demo", "MIGRATE"), ("demo2", "LIVE_MIGRATE")] {
+        let tenant = Stack::of(name);
+        let group = tenant.group("pair", "anti-affinity");
+        let pair = tenant.boot(2, "quarter", &json!({"os:scheduler_hints": {"group": group}}));
+        tenant.boot(2, "quarter", &json!({}));
+        let manager = Manager::of(name, action, 1);
+        manager.raise_alarm(&tenant, "maintenance.scheduled");
+        pairs.push((tenant, group, pair));
+        managers.push(manager);
+    }
+    let bears = |(tenant, group, _): &(Stack, String, Vec<String>), most: u32| {
+        let url = format!("{}/v1/instance_group/{group}", fenix.url);
+        let body = json!({"group_id": group, "project_id": tenant.project, "group_name": "pair",
+            "anti_affinity_group": true, "max_instances_per_host": 1, "max_impacted_members": most, "recovery_time": 2,
+            "resource_mitigation": true});
+        assert_eq!(tenant.ask(Method::PUT, &url, Some(&body)).0, 200);
+    };
+    bears(&pairs[0], 0);
+    bears(&pairs[1], 1);
+    let begun = fenix.begin_of("vnf", &json!({"hosts_at_once": 2}));
+    let over = AtomicBool::new(false);
+    let (end, most_out) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| most_out(&over));
+        let maintained = || {
+            let hosts = get(&format!("{begun}/detail")).good()["hosts"].clone();
+            hosts.as_array().unwrap().iter().filter(|host| host["stage"] == "maintained").count()
+        };
+        stack.wait("the hosts without the pair that bears nothing", || maintained() == 2);
+        assert!(pairs[0].2.iter().all(|server| moves(&stack, server) == 0), "a member of it was moved");
+        bears(&pairs[0], 1);
+        let end = wait_for_end(&begun);
+        over.store(true, Ordering::Relaxed);
+        (end, watching.join().unwrap())
+    });
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    assert_eq!(most_out, 2);
+    check_whole(&stack, 8);
+    for (_, _, pair) in &pairs {
+        assert!(pair.iter().all(|server| moves(&stack, server) >= 1));
+        assert_ne!(stack.host_of(&pair[0]), stack.host_of(&pair[1]));
+    }
+    for manager in managers {
+        // There was room all the time.
+        assert!(!manager.states().contains("SCALE_IN"));
+    }
+}
+
+/// The most computes that were seen out of service at once until `over`.
+fn most_out(over: &AtomicBool) -> usize {
+    let stack = Stack::admin();
+    let mut most = 0;
+    while !over.load(Ordering::Relaxed) {
+        let out = stack.computes().values().filter(|service| service["status"] != "enabled").count();
+        most = most.max(out);
+        let_pass(GLANCE_EVERY);
+    }
+    most
 }
 
 /// What a listener with oslo.messaging must have heard: each host went out of service once and came back.

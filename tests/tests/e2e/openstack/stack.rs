@@ -194,6 +194,13 @@ impl Stack {
         ids
     }
 
+    /// Makes a server group, and returns its id.
+    pub(crate) fn group(&self, name: &str, policy: &str) -> String {
+        let body = json!({"server_group": {"name": name, "policy": policy}});
+        let reply = self.good(Method::POST, &format!("{NOVA}/os-server-groups"), Some(&body));
+        reply["server_group"]["id"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn delete(&self, id: &str) {
         let (status, reply) = self.ask(Method::DELETE, &format!("{NOVA}/servers/{id}"), None);
         assert!(status < 300 || status == 404, "{status} {reply}");
@@ -421,6 +428,10 @@ impl Stack {
         stack.wait("every compute to be up", || {
             stack.computes().values().filter(|service| service["state"] == "up").count() == COMPUTES.len()
         });
+        for group in stack.nova("/os-server-groups?all_projects=true")["server_groups"].as_array().unwrap() {
+            let url = format!("{NOVA}/os-server-groups/{}", group["id"].as_str().unwrap());
+            stack.ask(Method::DELETE, &url, None);
+        }
         // Nova leaves some behind when a server is deleted on its way.
         for consumer in stack.held().into_values().flat_map(BTreeMap::into_keys) {
             stack.good(Method::DELETE, &format!("{PLACEMENT}/allocations/{consumer}"), None);
