@@ -334,8 +334,8 @@ impl View {
     /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
     /// `missing-vcpus`, `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, what its owner states
     /// (`lead-time`, `migration-type`), since when it may be touched (`notice-until`), what its group bears (`group-name`,
-    /// `max-impacted-members`, `recovery-time`) and how much of that is left (`impact-left`). `None` if there is none of that
-    /// name.
+    /// `max-impacted-members`, `recovery-time`), how much of that is left (`impact-left`) and when there may be more
+    /// (`recovered-at`). `None` if there is none of that name.
     pub fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
         let inventory = &self.state.inventory;
         match subject {
@@ -371,6 +371,9 @@ impl View {
                     "max-impacted-members" => Some(self.limits_of(seen)?.max_impacted_members.to_string()),
                     "recovery-time" => Some(self.limits_of(seen)?.recovery_time.as_secs_ceil().to_string()),
                     "impact-left" => self.impact_left(seen).map(|left| left.to_string()),
+                    "recovered-at" => {
+                        self.recovered_at(seen).map(|at| Millis(at.0).as_secs_ceil().to_string())
+                    }
                     "notice-until" => {
                         self.notice_until(seen).map(|at| Millis(at.0).as_secs_ceil().to_string())
                     }
@@ -429,6 +432,18 @@ impl View {
             limits.max_impacted_members.saturating_sub(out.len() as u32)
         };
         self.state.groups_of(seen).map(left).min()
+    }
+
+    /// When the next member recovers of the groups that an instance backs up, itself left out of account.
+    fn recovered_at(&self, seen: &Instance) -> Option<Time> {
+        let ceilings = &self.terms()?.ceilings;
+        let next = |group: &GroupId| {
+            let recovery = self.state.limits(group, seen, ceilings).recovery_time;
+            let others = self.state.members(group).filter(|member| member.id != seen.id);
+            let back = others.filter_map(|member| Some(*self.state.returned.get(&member.id)? + recovery));
+            back.filter(|at| *at > self.now).min()
+        };
+        self.state.groups_of(seen).filter_map(next).min()
     }
 
     /// Until when an instance's manager has its lead time, by the latest question about the host where it is now; `None` if

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fenix_sdk::types::{AskKind, Decision, MoveDecision, MoveHow};
+use fenix_sdk::types::{AskKind, Decision, MoveDecision, MoveHow, Subject};
 use fenix_sdk::workflow::{AskInfo, HostInfo, InstanceInfo, MovableKind, ProjectInfo, Waiting};
 
 use crate::consent::{self, Question, Stand};
@@ -33,7 +33,7 @@ pub fn empty(turn: &mut Turn<'_>, host: &HostInfo, kind: AskKind, room: &dyn Roo
     let leaving: Vec<InstanceInfo> =
         turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
     if leaving.is_empty() {
-        return restless(turn, host, "instances on their way from or to it to come to rest", None);
+        return restless(turn, host, "instances on their way from or to it to come to rest", None, None);
     }
     if leaving.iter().all(|instance| instance.busy) {
         return Err(turn.look_again(format!(
@@ -144,8 +144,8 @@ fn places(
 enum Held {
     /// It is on its way, or its manager moves it.
     OnItsWay,
-    /// A rule says not yet.
-    NotYet(String),
+    /// A rule says not yet; perhaps it will say something else at that time.
+    NotYet(String, Option<u32>),
     /// It does not rest, so nobody can move it.
     Restless(String),
     /// It cannot be moved, and the terms say what then.
@@ -160,12 +160,16 @@ fn move_all(
     places: &BTreeMap<String, String>,
 ) -> Step {
     let (mut planned, mut not_yet, mut restless_one) = (0, None, None);
+    let mut soonest = None;
     for instance in leaving {
         let ask = agreed.get(&instance.project).and_then(Option::as_ref);
         match one(turn, instance, ask, places) {
             Ok(()) => planned += 1,
             Err(Held::OnItsWay) => planned += 1,
-            Err(Held::NotYet(why)) => not_yet = Some(why),
+            Err(Held::NotYet(why, until)) => {
+                not_yet = Some(why);
+                soonest = [soonest, until].into_iter().flatten().min();
+            }
             Err(Held::Restless(why)) => restless_one = Some(why),
             Err(Held::Lost(reason)) => {
                 let policy = turn.terms.failed_move;
@@ -175,11 +179,12 @@ fn move_all(
     }
     if planned > 0 {
         turn.forget(&note(&host.id));
-        return Err(turn.look_again(format!("{} to become empty, instances left: {planned}", host.id)));
+        let on = format!("{} to become empty, instances left: {planned}", host.id);
+        return Err(turn.look_again_at(on, soonest));
     }
     match (not_yet, restless_one) {
-        (Some(why), _) => restless(turn, host, &why, Some(PATIENCE)),
-        (None, Some(why)) => restless(turn, host, &why, None),
+        (Some(why), _) => restless(turn, host, &why, Some(PATIENCE), soonest),
+        (None, Some(why)) => restless(turn, host, &why, None, None),
         (None, None) => Err(turn.look_again(format!("{} to be empty", host.id))),
     }
 }
@@ -216,11 +221,16 @@ fn one(
     if let Err(refusal) = turn.view.check(&Decision::Move(wanted)) {
         return Err(match refusal.rule.as_str() {
             "R11" => Held::Restless(format!("{}: {}", refusal.rule, refusal.why)),
-            _ => Held::NotYet(format!("leave to move {}: {}: {}", instance.id, refusal.rule, refusal.why)),
+            rule => {
+                let key = if rule == "R3" { "notice-until" } else { "recovered-at" };
+                let until = turn.view.attr(&Subject::Instance(instance.id.clone()), key);
+                let until = until.and_then(|until| until.parse().ok());
+                Held::NotYet(format!("leave to move {}: {rule}: {}", instance.id, refusal.why), until)
+            }
         });
     }
     if !turn.may_leave(instance) {
-        return Err(Held::NotYet(format!("other members of its group before {}", instance.id)));
+        return Err(Held::NotYet(format!("other members of its group before {}", instance.id), None));
     }
     let reason = match chosen {
         Some(_) => "its manager agreed",
@@ -245,12 +255,12 @@ fn own_action(turn: &Turn<'_>, instance: &InstanceInfo, ask: Option<&AskInfo>) -
 
 /// Nothing moves, and nobody can move what is left: waits, but not for ever. Without a limit it is the time that a
 /// manager has to move something by itself.
-fn restless(turn: &mut Turn<'_>, host: &HostInfo, why: &str, limit: Option<u32>) -> Step {
+fn restless(turn: &mut Turn<'_>, host: &HostInfo, why: &str, limit: Option<u32>, until: Option<u32>) -> Step {
     let limit = limit.unwrap_or(turn.terms.own_action_within);
     if turn.has_lasted(&note(&host.id), limit) {
         let reason = format!("{} did not become empty in {limit} s: {why}", host.id);
         let policy = turn.terms.failed_move;
         return Err(turn.give_up_on(&host.id, policy, &reason));
     }
-    Err(turn.look_again(why))
+    Err(turn.look_again_at(why, until))
 }

@@ -50,6 +50,12 @@ impl<'a> Turn<'a> {
         self.wait_until(on, self.now + LOOK_AGAIN)
     }
 
+    /// The same; earlier if it is known when something may change.
+    pub fn look_again_at(&self, on: impl Into<String>, at: Option<u32>) -> Waiting {
+        let usual = self.now + LOOK_AGAIN;
+        self.wait_until(on, at.map_or(usual, |at| at.clamp(self.now + 1, usual)))
+    }
+
     /// Waits for a change, and looks again at that time at the latest.
     pub fn wait_until(&self, on: impl Into<String>, until: u32) -> Waiting {
         Waiting { on: on.into(), until: Some(until) }

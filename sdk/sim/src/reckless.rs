@@ -20,7 +20,7 @@ pub const NAME: &str = "reckless";
 /// Most decisions of one verdict.
 const MOST: u64 = 6;
 
-/// How long after a session may begin it gives up: it would never end by itself.
+/// How long after a session may begin it gives up, unless another time is given: it would never end by itself.
 const PATIENCE: Millis = Millis::from_secs(40 * 60);
 
 /// How many draws out of a thousand are of any subject at all, instead of one for which the decision makes sense.
@@ -29,13 +29,20 @@ const WILD: u32 = 150;
 /// The reckless workflow, beside the plug-ins of somebody else.
 pub struct Reckless<'a> {
     seed: u64,
+    patience: Millis,
     others: &'a dyn Plugins,
 }
 
 impl<'a> Reckless<'a> {
     /// Draws from that seed; other plug-ins are the given ones.
     pub fn new(seed: u64, others: &'a dyn Plugins) -> Reckless<'a> {
-        Reckless { seed, others }
+        Reckless { seed, patience: PATIENCE, others }
+    }
+
+    /// The same, giving up after so long.
+    #[must_use]
+    pub fn patient(self, patience: Millis) -> Reckless<'a> {
+        Reckless { patience, ..self }
     }
 }
 
@@ -55,7 +62,8 @@ impl Plugins for Reckless<'_> {
         let mixed = self.seed ^ view.state.seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let dice = Dice::new(mixed, Purpose::Reckless);
         let session = view.state.session(&view.session);
-        Ok(session.map_or_else(Verdict::default, |session| Draw { dice, view, session }.verdict()))
+        Ok(session
+            .map_or_else(Verdict::default, |session| Draw { dice, view, session }.verdict(self.patience)))
     }
 
     fn act(&self, assignment: &Assignment, hand: &mut dyn Hand) -> Result<Progress, ActionError> {
@@ -97,10 +105,10 @@ impl Wish {
 }
 
 impl Draw<'_> {
-    fn verdict(mut self) -> Verdict {
+    fn verdict(mut self, patience: Millis) -> Verdict {
         let now = self.view.now;
         let planned = |decision: Decision| Planned { decision, reason: "drawn".to_owned(), group: 0 };
-        if now > self.session.plan.maintenance_at + PATIENCE {
+        if now > self.session.plan.maintenance_at + patience {
             // It even goes on wanting things after it gave up.
             let more = Wish::ALL.iter().filter_map(|wish| self.one(*wish)).collect::<Vec<_>>();
             let all = [Decision::Fail].into_iter().chain(more).chain([Decision::Fail]);
@@ -191,7 +199,15 @@ impl Draw<'_> {
                 (1, AskKind::MaintenanceComplete),
             ]),
         };
+        let mut project = project;
         let host = if kind.wants_actions() { self.host(|stage| *stage == HostStage::Fenced) } else { None };
+        // Mostly somebody who has something there.
+        let view = self.view;
+        let there = host.iter().flat_map(|host| view.state.inventory.holding(host));
+        let owners: Vec<&ProjectId> = there.map(|instance| &instance.project).collect();
+        if let Some(owner) = self.dice.pick(&owners).copied().filter(|_| !self.dice.chance(WILD)) {
+            project = owner;
+        }
         Some(Decision::Ask { project: project.clone(), kind, host })
     }
 
@@ -200,7 +216,16 @@ impl Draw<'_> {
         let from = self.host(|stage| *stage == HostStage::Fenced)?;
         let inventory = &self.view.state.inventory;
         let there: Vec<&InstanceId> = inventory.holding(&from).map(|instance| &instance.id).collect();
-        let instance = self.dice.pick(&there).copied()?;
+        // Mostly one whose manager agreed to something.
+        let agreed = |instance: &&&InstanceId| {
+            let project = inventory.instance(instance).map(|seen| &seen.project);
+            let asks = [AskKind::PrepareMaintenance, AskKind::PlannedMaintenance].into_iter();
+            let mut asks = asks.filter_map(|kind| self.session.latest_ask(project?, kind, Some(&from)));
+            asks.any(|ask| ask.consent(instance).is_some())
+        };
+        let with_consent: Vec<&InstanceId> = there.iter().filter(agreed).copied().collect();
+        let is_wild = with_consent.is_empty() || self.dice.chance(WILD);
+        let instance = self.dice.pick(if is_wild { &there } else { &with_consent }).copied()?;
         let seen = inventory.instance(instance)?;
         let hosts: Vec<&HostId> = inventory.hosts().map(|host| &host.id).collect();
         let to = (*self.dice.pick(&hosts)?).clone();

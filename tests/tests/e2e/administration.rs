@@ -1,5 +1,6 @@
 //! What administrators have beside sessions: plug-ins, templates, hosts, standing orders.
 
+use fenix_shipped::SHIPPED;
 use serde_json::{Value, json};
 
 use crate::guest::{action, manifest, shell};
@@ -12,7 +13,7 @@ fn a_plug_in_is_attached_used_and_detached_while_the_server_runs() {
     let plugins =
         |rig: &Rig, name: &str| get(&rig.at(&format!("/v1/plugins/{name}"))).good()["plugins"].clone();
     let shipped = get(&rig.at("/v1/plugins")).good();
-    assert_eq!(shipped["plugins"].as_array().unwrap().len(), 3, "{shipped}");
+    assert_eq!(shipped["plugins"].as_array().unwrap().len(), SHIPPED.len(), "{shipped}");
     assert_eq!(plugins(&rig, "default")[0]["kind"], "workflow");
     assert_eq!(get(&rig.at("/v1/plugins/guest")).status, 404);
 
@@ -60,7 +61,7 @@ fn what_is_no_plug_in_is_refused_by_a_running_server() {
     }
     let large = vec![0; 33 * 1024 * 1024];
     assert_eq!(call("POST", &rig.at("/v1/plugins"), &large).status, 413);
-    assert_eq!(get(&rig.at("/v1/plugins")).good()["plugins"].as_array().unwrap().len(), 3);
+    assert_eq!(get(&rig.at("/v1/plugins")).good()["plugins"].as_array().unwrap().len(), SHIPPED.len());
 }
 
 #[test]

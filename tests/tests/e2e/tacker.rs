@@ -165,7 +165,7 @@ fn a_client_like_tacker_completes_a_session_of_the_workflow_that_it_was_made_for
  {
     let mut body = sample_body(&[]);
     body["workflow"] = json!("vnf");
-    let rounds = |asks: &[Value]| asks.iter().filter(|ask| ask["kind"] == "SCALE_IN").count();
+    let rounds = |asks: &[Value]| asks.iter().filter(|ask| ask["state"] == "SCALE_IN").count();
     let (_, asks) = check(2, &body);
     assert_eq!(rounds(&asks), 1, "{asks:?}");
     // Each answer is doubled, and the second one must not be taken for one to the next round.

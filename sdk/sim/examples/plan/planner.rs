@@ -315,8 +315,9 @@ mod tests {
         check(&three, 320, 4);
         three.instances = vec![instance(1, Some(0)), instance(1, Some(0))];
         three.groups = vec![Group { bears: 1, recovery: 50, apart: false }];
-        // Moves of 10, 50 to recover in between: that host takes 170; the two others go one after the other beside it.
-        check(&three, 200, 2);
+        // Moves of 10, and 50 to recover in between: that host takes 170, and comes after the two others. If it came first,
+        // its instances would have to leave one of them again.
+        check(&three, 270, 2);
     }
 
     #[test]

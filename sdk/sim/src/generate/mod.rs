@@ -142,10 +142,17 @@ pub fn two_sessions(seed: u64, profile: &Profile) -> Scenario {
     scenario
 }
 
-/// Applications that state what they bear, on several hosts at a time: alone or in twos that share a group, by the seed.
+/// Applications that state what they bear, in a session that has several hosts in hand at a time.
 pub fn limited(seed: u64, profile: &Profile) -> Scenario {
-    let mut scenario =
-        if seed.is_multiple_of(2) { session(seed, profile) } else { two_sessions(seed, profile) };
+    with_limits(session(seed, profile), seed)
+}
+
+/// The same in two sessions that share a group.
+pub fn two_limited(seed: u64, profile: &Profile) -> Scenario {
+    with_limits(two_sessions(seed, profile), seed)
+}
+
+fn with_limits(mut scenario: Scenario, seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, Purpose::Limits);
     let at_once = dice.between(1, 4) as u32;
     // The same for all: whoever may take more can come between another's decision and its call.

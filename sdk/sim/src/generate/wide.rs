@@ -63,6 +63,9 @@ mod permille {
     pub(super) const CLOCKS: u32 = 150;
     /// A full disk.
     pub(super) const FULL_DISKS: u32 = 150;
+    /// Sessions of the workflow for applications that state their limits, of those that are not of the one that wants
+    /// anything.
+    pub(super) const LIMITS: u32 = 300;
     /// Managers that state what they can bear.
     pub(super) const STATEMENTS: u32 = 500;
 }
@@ -90,7 +93,7 @@ enum Kind {
 ///
 /// Beside what [`session`](super::session) draws: clouds with one host or one controller, lies of the cloud, hosts that
 /// never come back, managers that never agree or agree and do nothing, clouds out of reach, clocks that are set, and
-/// terms of all kinds. A fifth of them are of the workflow that wants anything; in a sixth little is wrong, but for
+/// terms of all kinds. A fifth of them are of the workflow that wants anything, a fifth of `vnf`; in a sixth little is wrong, but for
 /// others who are busy with the same applications.
 pub fn wide(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, Purpose::Wide);
@@ -105,7 +108,10 @@ pub fn wide(seed: u64) -> Scenario {
         constraints(&mut scenario, seed);
         return scenario;
     };
+    // Who has several hosts in hand at a time stands beside who has one.
+    let has_limits = Dice::new(seed, Purpose::Limits).chance(permille::LIMITS);
     let workflow = match kind {
+        Kind::Alone | Kind::Several if has_limits => "vnf",
         Kind::Alone | Kind::Several => "default",
         Kind::Reckless => reckless::NAME,
     };

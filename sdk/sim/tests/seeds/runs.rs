@@ -1,6 +1,9 @@
 //! Nothing goes wrong, whatever goes wrong around it.
 
+use fenix_core::id::HostId;
+use fenix_core::time::Millis;
 use fenix_sim::generate::{self, Profile};
+use fenix_sim::reckless::Reckless;
 use fenix_sim::report::Report;
 
 use crate::{Fates, check, components, faulty, limited, run, wild};
@@ -43,9 +46,36 @@ fn two_sessions_that_share_a_group_and_the_last_free_slot_never_take_it_twice() 
 
 #[test]
 fn applications_with_limits_on_several_hosts_at_a_time_are_never_hurt() {
-    let (_, fates) = check(1..=3000, |seed| generate::limited(seed, &limited()));
-    at_least(40, "done", &fates);
+    let (_, fates) = check(1..=1500, |seed| generate::limited(seed, &limited()));
+    at_least(35, "done", &fates);
     at_least(5, "failed", &fates);
+}
+
+#[test]
+fn two_sessions_of_applications_with_limits_never_hurt_the_group_that_they_share() {
+    let (_, fates) = check(1..=1500, |seed| generate::two_limited(seed, &limited()));
+    at_least(40, "done", &fates);
+}
+
+/// Workflows remember hosts in notes, by their names.
+#[test]
+fn hosts_with_the_longest_names_are_maintained() {
+    let components = components();
+    let long = |id: &HostId| HostId::from(format!("{id:.<255}"));
+    for workflow in ["default", "vnf"] {
+        let good =
+            Profile { trouble: 0, others: false, meddling: false, workflow: workflow.into(), ..faulty() };
+        let mut scenario = generate::session(1, &good);
+        for host in &mut scenario.cloud.host {
+            host.id = long(&host.id);
+        }
+        for instance in &mut scenario.cloud.instance {
+            instance.host = instance.host.as_ref().map(long);
+        }
+        let report = run(&scenario, &components);
+        assert_eq!(report.fate(0).name(), "done", "{report}\n{:?}", report.fate(0));
+        assert!(report.violations.is_empty(), "{report}");
+    }
 }
 
 #[test]
@@ -78,7 +108,8 @@ fn thousands_of_effects_in_one_run_break_no_rule() {
         let mut scenario = generate::crowd(seed, &wild());
         // They are counted at the end: nobody removes them before.
         scenario.operator.deletes = false;
-        let report = run(&scenario, &components);
+        let reckless = Reckless::new(seed, &components).patient(Millis::from_secs(3 * 3600));
+        let report = fenix_sim::run(&scenario, &reckless).unwrap();
         assert!(report.violations.is_empty(), "{report}\nseed {seed}");
         let (effects, moves) = effects_and_moves(&report);
         eprintln!("{seed}: {effects} {moves} {}", report.stats.events);
