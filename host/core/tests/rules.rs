@@ -15,7 +15,7 @@ use fenix_core::inventory::{
 };
 use fenix_core::policy::Policy;
 use fenix_core::record::Body;
-use fenix_core::rules::{self, Rule};
+use fenix_core::rules::{self, Admission, Rule};
 use fenix_core::session::{Condition, HostStage, Phase, Target};
 use fenix_core::time::{Millis, Time};
 use scene::*;
@@ -517,6 +517,23 @@ fn one_thing_at_a_time_is_done_to_a_subject() {
         scene.in_flight("s", 5, EffectKind::Release { host: "b".into() });
     };
     check(foreign, fence_of("b"), Some(Rule::R10));
+}
+
+/// Each session has work of its own before its hosts, and once.
+#[test]
+fn two_sessions_may_be_in_their_first_actions_at_once_and_each_does_them_once() {
+    let pre = || EffectKind::Work { target: Target::Pre };
+    let wanted = Decision::Work { target: Target::Pre };
+    let admission = |busy: &[&str]| {
+        let mut scene = Scene::new();
+        scene.open("r", &["x"]);
+        busy.iter().for_each(|session| scene.in_flight(session, 5, pre()));
+        rules::admit(&scene.state, &"s".into(), &wanted, NOW).unwrap()
+    };
+    assert_eq!(admission(&[]), Admission::Effect(pre()));
+    assert_eq!(admission(&["r"]), Admission::Effect(pre()));
+    assert_eq!(admission(&["s"]), Admission::NoOp);
+    assert_eq!(admission(&["r", "s"]), Admission::NoOp);
 }
 
 #[test]

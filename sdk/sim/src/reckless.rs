@@ -20,7 +20,7 @@ pub const NAME: &str = "reckless";
 /// Most decisions of one verdict.
 const MOST: u64 = 6;
 
-/// How long after a session may begin it gives up, unless another time is given: it would never end by itself.
+/// How long after a session may begin it gives up: it would never end by itself.
 const PATIENCE: Millis = Millis::from_secs(40 * 60);
 
 /// How many draws out of a thousand are of any subject at all, instead of one for which the decision makes sense.
@@ -29,20 +29,13 @@ const WILD: u32 = 150;
 /// The reckless workflow, beside the plug-ins of somebody else.
 pub struct Reckless<'a> {
     seed: u64,
-    patience: Millis,
     others: &'a dyn Plugins,
 }
 
 impl<'a> Reckless<'a> {
     /// Draws from that seed; other plug-ins are the given ones.
     pub fn new(seed: u64, others: &'a dyn Plugins) -> Reckless<'a> {
-        Reckless { seed, patience: PATIENCE, others }
-    }
-
-    /// The same, giving up after so long.
-    #[must_use]
-    pub fn patient(self, patience: Millis) -> Reckless<'a> {
-        Reckless { patience, ..self }
+        Reckless { seed, others }
     }
 }
 
@@ -62,8 +55,7 @@ impl Plugins for Reckless<'_> {
         let mixed = self.seed ^ view.state.seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let dice = Dice::new(mixed, Purpose::Reckless);
         let session = view.state.session(&view.session);
-        Ok(session
-            .map_or_else(Verdict::default, |session| Draw { dice, view, session }.verdict(self.patience)))
+        Ok(session.map_or_else(Verdict::default, |session| Draw { dice, view, session }.verdict()))
     }
 
     fn act(&self, assignment: &Assignment, hand: &mut dyn Hand) -> Result<Progress, ActionError> {
@@ -105,10 +97,10 @@ impl Wish {
 }
 
 impl Draw<'_> {
-    fn verdict(mut self, patience: Millis) -> Verdict {
+    fn verdict(mut self) -> Verdict {
         let now = self.view.now;
         let planned = |decision: Decision| Planned { decision, reason: "drawn".to_owned(), group: 0 };
-        if now > self.session.plan.maintenance_at + patience {
+        if now > self.session.plan.maintenance_at + PATIENCE {
             // It even goes on wanting things after it gave up.
             let more = Wish::ALL.iter().filter_map(|wish| self.one(*wish)).collect::<Vec<_>>();
             let all = [Decision::Fail].into_iter().chain(more).chain([Decision::Fail]);
@@ -227,10 +219,17 @@ impl Draw<'_> {
         let is_wild = with_consent.is_empty() || self.dice.chance(WILD);
         let instance = self.dice.pick(if is_wild { &there } else { &with_consent }).copied()?;
         let seen = inventory.instance(instance)?;
-        let hosts: Vec<&HostId> = inventory.hosts().map(|host| &host.id).collect();
-        let to = (*self.dice.pick(&hosts)?).clone();
+        let everywhere: Vec<&HostId> = inventory.hosts().map(|host| &host.id).collect();
+        let state = &self.view.state;
+        let is_free = |host: &&HostId| state.lease(host).is_none_or(|holder| *holder == self.session.id);
+        let roomy: Vec<&HostId> = inventory.roomy().map(|host| &host.id).filter(is_free).collect();
+        let is_wild = roomy.is_empty() || self.dice.chance(WILD);
+        let to = (*self.dice.pick(if is_wild { &everywhere } else { &roomy })?).clone();
         let kind = self.dice.weighted(&[(1, AskKind::PrepareMaintenance), (3, AskKind::PlannedMaintenance)]);
-        let ask = self.session.latest_ask(&seen.project, kind, Some(&from));
+        let of = |kind| self.session.latest_ask(&seen.project, kind, Some(&from));
+        let asks = [of(AskKind::PlannedMaintenance), of(AskKind::PrepareMaintenance)].into_iter().flatten();
+        let agreed = asks.into_iter().find(|ask| ask.consent(instance).is_some());
+        let ask = if self.dice.chance(WILD) { of(kind) } else { agreed.or(of(kind)) };
         let drawn = self.dice.weighted(&[(1, MoveHow::Migrate), (1, MoveHow::LiveMigrate)]);
         let chosen = ask.and_then(|ask| ask.consent(instance)).filter(|_| !self.dice.chance(WILD));
         let ask = ask.map(|ask| ask.id);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{AskKind, MoveHow};
 use crate::decision::Decision;
-use crate::effect::{Effect, EffectKind};
+use crate::effect::{Effect, EffectKind, Subject};
 use crate::id::{AskId, HostId, InstanceId, ProjectId, SessionId};
 use crate::ledger::EffectRef;
 use crate::session::{HostStage, Phase, Session, Target};
@@ -191,10 +191,16 @@ pub fn still_allowed(state: &State, id: &SessionId, effect: &Effect, now: Time) 
 }
 
 fn effect(case: &Case<'_>, kind: EffectKind) -> Result<Admission, Refusal> {
-    if let Some((session, known)) = case.state.in_flight(&kind.subject())
-        && (!matches!(kind, EffectKind::Work { target: Target::Pre | Target::Post })
-            || *session == case.session.id)
-    {
+    let subject = kind.subject();
+    let known = match subject {
+        // Two sessions may each be in their own work before or after their hosts.
+        Subject::Session(_) => {
+            let mut own = case.session.effects.values();
+            own.find(|effect| effect.kind.subject() == subject).map(|effect| (&case.session.id, effect))
+        }
+        Subject::Host(_) | Subject::Instance(_) => case.state.in_flight(&subject),
+    };
+    if let Some((session, known)) = known {
         let same = *session == case.session.id && known.kind == kind && known.unknown.is_none();
         if same {
             return Ok(Admission::NoOp);

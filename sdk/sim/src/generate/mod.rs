@@ -167,30 +167,6 @@ fn with_limits(mut scenario: Scenario, seed: u64) -> Scenario {
     scenario
 }
 
-/// Eight sessions of the workflow that wants anything, on four hundred hosts and under terms that let it have much: thousands
-/// of effects in one run, each under the rules alone.
-pub fn crowd(seed: u64, profile: &Profile) -> Scenario {
-    let mut scenario = session_on(seed, profile, 396, 4);
-    let mut dice = Dice::new(seed, Purpose::Limits);
-    let Some(one) = scenario.sessions.pop() else { return scenario };
-    let mut hosts: Vec<Vec<HostId>> = vec![Vec::new(); 8];
-    for host in &scenario.cloud.host {
-        hosts[dice.below(8) as usize].push(host.id.clone());
-    }
-    for hosts in hosts {
-        let mut spec = SessionSpec { hosts, window: None, ..one.clone() };
-        spec.at = Millis::from_secs(5) + dice.span(0, 60_000);
-        spec.terms.rounds = 1000;
-        spec.terms.failure_budget = 1000;
-        spec.terms.hosts_at_once = 25;
-        spec.terms.hosts_at_once_per_zone = 100;
-        scenario.sessions.push(spec);
-    }
-    scenario.orders.clear();
-    constraints::state(&mut scenario, &mut Dice::new(seed, Purpose::Statements));
-    scenario
-}
-
 /// Sessions of a workflow that keeps asking for more ([`crate::reckless`]), alone or in twos by the seed, on terms that
 /// let it: what it wants is then bound by the rules alone.
 pub fn reckless(seed: u64, profile: &Profile) -> Scenario {

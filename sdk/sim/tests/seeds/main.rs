@@ -50,12 +50,22 @@ fn run(scenario: &Scenario, components: &Components) -> Report {
 /// Runs the scenario of each seed, or of the one that `FENIX_SEED` names; nothing may be broken. Returns what was met,
 /// and how many sessions came to which kind of end.
 fn check(seeds: RangeInclusive<u64>, make: impl Fn(u64) -> Scenario) -> (Coverage, Fates) {
+    check_each(seeds, make, |_| {})
+}
+
+/// The same; each run is looked at besides.
+fn check_each(
+    seeds: RangeInclusive<u64>,
+    make: impl Fn(u64) -> Scenario,
+    mut look: impl FnMut(&Report),
+) -> (Coverage, Fates) {
     let components = components();
     let one: Option<u64> = std::env::var("FENIX_SEED").ok().map(|seed| seed.parse().unwrap());
     let seeds = one.map_or(seeds, |seed| seed..=seed);
     let (mut coverage, mut fates, mut shown) = (Coverage::default(), Fates::new(), None);
     let take = |scenario: &Scenario, report: Report| {
         coverage.add(&report.tally);
+        look(&report);
         for session in 0..scenario.sessions.len() {
             *fates.entry(report.fate(session).name()).or_default() += 1;
         }
