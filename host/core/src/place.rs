@@ -287,26 +287,23 @@ struct InLine<'a> {
     is_compute: bool,
     holds: bool,
     is_unasked: bool,
-    size: u32,
+    used: u32,
     host: &'a HostId,
 }
 
 /// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then those
-/// about which managers were asked already, then those with the most in use. Large ones want much room, and time: left to the
-/// end they would stand in each other's way. But the first of all is the one with the least: what leaves it has to leave
+/// about which managers were asked already, then those with the least in use: what leaves the first of them has to leave
 /// another host once more. At most `limit` that are ready; those that are not stand behind, with the
 /// reason, and those that are down behind them.
 pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candidate> {
-    let is_first = session.hosts.count(HostStage::Maintained.name()) == 0;
     let mut waiting: Vec<InLine<'_>> = Vec::new();
     for (host, work) in session.hosts.in_stage(HostStage::Waiting.name()) {
-        let used = state.inventory.used(host).vcpus;
         waiting.push(InLine {
             is_down: state.inventory.host(host).is_none_or(|seen| !seen.up),
             is_compute: work.kind == HostKind::Compute,
             holds: state.inventory.count_holding(host) > 0,
             is_unasked: !session.hosts.is_asked_about(host),
-            size: if is_first { used } else { u32::MAX - used },
+            used: state.inventory.used(host).vcpus,
             host,
         });
     }

@@ -97,7 +97,7 @@ fn run(set: &Set, who: Who, components: &Components) -> Result<Run, Fault> {
     let report = fenix_sim::run(&scenario, &compared)?;
     let fate = report.fate(0);
     if fate != Fate::Done {
-        return Err(format!("a session came to {fate:?}").into());
+        return Err(format!("a session came to {fate:?}: {report}").into());
     }
     Ok(Run { spent: compared.spent(), ..judged(&report, start)? })
 }
