@@ -12,7 +12,7 @@ mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fenix_cloud::sim::{FaultyCloud, SpecError, World};
+use fenix_cloud::sim::{FaultyCloud, Spec, SpecError, World};
 use fenix_core::fold::fold;
 use fenix_core::id::SessionId;
 use fenix_core::session::Pin;
@@ -34,11 +34,14 @@ use crate::scenario::{START, Scenario, When};
 use crate::truth::{Entry, Truth, Want};
 use queue::Queue;
 
-/// Most events of one simulation: a thousand times what a session of twelve hosts takes. More is a loop without end.
+/// Most events of one simulation, and so many more for each instance: a thousand times what a session of twelve hosts takes.
+/// More is a loop without end.
 const MOST_EVENTS: u64 = 5_000_000;
+const MOST_EVENTS_EACH: u64 = 500;
 
-/// Most things that Fenix may do without time passing.
-const MOST_AT_ONCE: u32 = 2_000;
+/// Most things that Fenix may do without time passing, and one more for each host and instance: all of them may be read at
+/// once.
+const MOST_AT_ONCE: usize = 2_000;
 
 /// After so many events it is noted which blockers are shown: most of them last for hundreds.
 const LOOK_AT_BLOCKERS: u64 = 8;
@@ -169,7 +172,7 @@ struct Run<'a> {
     over_since: Option<Time>,
     /// True once Fenix itself was found at fault.
     broken: bool,
-    at_once: u32,
+    at_once: usize,
     stats: Stats,
     watch: Watch,
 }
@@ -278,8 +281,11 @@ impl<'a> Run<'a> {
 
     fn play(&mut self) {
         let end = START + self.scenario.end_at;
+        let Spec { host, instance, .. } = &self.scenario.cloud;
+        let most_events = MOST_EVENTS + MOST_EVENTS_EACH * instance.len() as u64;
+        let most_at_once = MOST_AT_ONCE + host.len() + instance.len();
         while let Some(due) = self.queue.pop() {
-            if self.broken || due.at >= end || self.is_finished() || self.stats.events >= MOST_EVENTS {
+            if self.broken || due.at >= end || self.is_finished() || self.stats.events >= most_events {
                 break;
             }
             if due.what.is_for_fenix() && due.at < self.frozen_until {
@@ -288,7 +294,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             self.at_once = if due.at > self.now { 0 } else { self.at_once + 1 };
-            if self.at_once > MOST_AT_ONCE {
+            if self.at_once > most_at_once {
                 self.tell(Truth::Spins(format!("{:?}", due.what)));
                 break;
             }
