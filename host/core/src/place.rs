@@ -1,6 +1,7 @@
 //! Where instances could go: the witness that capacity rules ask for, and the advice that workflows get.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use crate::effect::{EffectKind, Subject};
@@ -40,10 +41,14 @@ pub struct Rooms<'a> {
     state: &'a State,
     session: &'a Session,
     rooms: Vec<Room>,
+    /// What is left on all of them together.
+    free_vcpus: u32,
+    /// What is filled in before a host that waits its turn.
+    filled: OnceCell<Filling>,
 }
 
 /// What places were found for, while more are looked for.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Filling {
     taken: BTreeMap<HostId, Resources>,
     joined: BTreeMap<(GroupId, HostId), u32>,
@@ -63,7 +68,8 @@ impl<'a> Rooms<'a> {
                 Preference::Provisional | Preference::Asked => b.host.cmp(&a.host),
             })
         });
-        Self { state, session, rooms }
+        let free_vcpus = rooms.iter().map(|room| room.free.vcpus).sum();
+        Self { state, session, rooms, free_vcpus, filled: OnceCell::new() }
     }
 
     /// A place for every instance on a host that is not on its way already, all at once, the largest first: a
@@ -73,23 +79,39 @@ impl<'a> Rooms<'a> {
     /// Why no place was found for one of them. First fit may fail where a cleverer packing exists; it never
     /// claims room that is not there.
     pub fn place(&self, host: &HostId) -> Result<Vec<Placement>, String> {
-        let mut filling = Filling::default();
-        for other in self.emptied_before(host) {
-            // What has no place there yet takes none from this one.
-            let _no_place = self.fill(other, &mut filling);
-        }
+        let mut filling = self.filled_before(host);
+        self.could_fit(host, &filling)?;
         let placed = self.fill(host, &mut filling)?;
         self.headroom_left(host, &filling.taken)?;
         Ok(placed)
     }
 
+    /// The sum of what is free tells of most hosts that wait in vain, without a look at each instance.
+    fn could_fit(&self, host: &HostId, filling: &Filling) -> Result<(), String> {
+        if self.session.hosts.get(host).is_none_or(|work| work.stage != HostStage::Waiting) {
+            // What is on its way from it has its place already.
+            return Ok(());
+        }
+        let taken: u32 = filling.taken.values().map(|taken| taken.vcpus).sum();
+        let own = self.rooms.iter().find(|room| room.host == *host).map_or(0, |room| room.free.vcpus);
+        let (free, used) = (
+            self.free_vcpus.saturating_sub(taken).saturating_sub(own),
+            self.state.inventory.used(host).vcpus,
+        );
+        if used <= free {
+            return Ok(());
+        }
+        let one = self.state.inventory.holding(host).next();
+        let one = one.map_or_else(String::new, |one| format!(" for instance {}", one.id));
+        Err(format!(
+            "no host has room{one}: {used} vcpus are in use on {host}, and {free} are free elsewhere"
+        ))
+    }
+
     /// How much of what is on a host has no place, beside the hosts that are being emptied before it, and how much of the
     /// headroom would be lacking; what cannot be moved at all is not counted.
     pub fn missing(&self, host: &HostId) -> Resources {
-        let mut filling = Filling::default();
-        for other in self.emptied_before(host) {
-            let _no_place = self.fill(other, &mut filling);
-        }
+        let mut filling = self.filled_before(host);
         let mut missing = Resources::default();
         for instance in self.leaving(host) {
             let is_fixed = matches!(instance.movable, Movable::No { .. });
@@ -99,6 +121,22 @@ impl<'a> Rooms<'a> {
         }
         let headroom = &self.session.plan.terms.headroom;
         missing.plus(&headroom.minus(&self.left_beside(host, &filling.taken)))
+    }
+
+    /// The places of what has yet to leave the hosts whose turn came before this one's.
+    fn filled_before(&self, host: &HostId) -> Filling {
+        let fill = || {
+            let mut filling = Filling::default();
+            for other in self.emptied_before(host) {
+                // What has no place there yet takes none from those that come later.
+                let _no_place = self.fill(other, &mut filling);
+            }
+            filling
+        };
+        let waits = self.session.hosts.get(host).is_some_and(|work| work.stage == HostStage::Waiting)
+            && self.state.in_flight(&Subject::Host(host.clone())).is_none();
+        // The same for each of those that wait, and many of them are asked about at a time.
+        if waits { self.filled.get_or_init(fill).clone() } else { fill() }
     }
 
     /// The session's hosts whose turn to be emptied came before this one's, in the order in which it came. Two that are

@@ -18,6 +18,10 @@ const LOOK_AT: u32 = 16;
 /// The note that says since when no host may be taken.
 const NOT_YET: &str = "not-yet";
 
+/// The note that says that the owners of what is on the next hosts have heard: there is nothing to do before one of them
+/// has its turn.
+const COMPLETE: &str = "line";
+
 /// The note that names the host that is about to be fenced.
 const FENCING: &str = "fencing";
 
@@ -40,6 +44,10 @@ pub(crate) fn next(turn: &mut Turn<'_>, in_hand: &[HostInfo]) -> Step {
     if let Some(host) = being_fenced(turn) {
         return Err(turn.wait(format!("{host} to be fenced")));
     }
+    let has_slot = in_hand.len() < turn.terms.hosts_at_once as usize;
+    if !has_slot && turn.view.note(COMPLETE).is_some() {
+        return Ok(());
+    }
     let candidates = candidates(turn);
     let Some(first) = candidates.first() else {
         return if in_hand.is_empty() { course::end(turn) } else { Ok(()) };
@@ -52,7 +60,7 @@ pub(crate) fn next(turn: &mut Turn<'_>, in_hand: &[HostInfo]) -> Step {
     let mut heard = heard_already(turn, &candidates);
     let step = ask_ahead(turn, &candidates, &mut heard);
     waits.take(turn, step)?;
-    if in_hand.len() < turn.terms.hosts_at_once as usize {
+    if has_slot {
         let step = match take(turn, &candidates, &heard, in_hand)? {
             Taken::Yes(host) => Err(turn.wait_until(format!("{host} to be fenced"), turn.now + 1)),
             Taken::NotYet(waiting) => Err(waiting),
@@ -112,7 +120,11 @@ fn ask_ahead(turn: &mut Turn<'_>, candidates: &[Candidate], heard: &mut Heard) -
         let step = step.map(|from| heard.extend([(candidate.host.clone(), from)]));
         waits.take(turn, step)?;
     }
-    waits.all()
+    waits.all()?;
+    if turn.view.note(COMPLETE).is_none() {
+        turn.plan.note(COMPLETE, Some("complete"), "the owners of what is on the next hosts have heard");
+    }
+    Ok(())
 }
 
 /// Asks the owners of what is on a host, and remembers from when on it can be emptied once all of them have agreed.
@@ -272,6 +284,7 @@ fn fence(turn: &mut Turn<'_>, candidate: &Candidate) {
             "everything on it fits elsewhere"
         }
     };
+    turn.forget(COMPLETE);
     turn.plan.note(FENCING, Some(host), "it is next");
     turn.plan.fence(host, reason);
 }

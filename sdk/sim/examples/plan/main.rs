@@ -55,7 +55,11 @@ fn main() -> Result<(), Fault> {
     let words: Vec<String> = arguments.collect();
     let components = Components::shipped()?;
     let mut lines = Vec::new();
-    for scene in scenes::all() {
+    let mut all = scenes::all();
+    if !words.is_empty() {
+        all.extend(scenes::large());
+    }
+    for scene in all {
         if !words.iter().all(|word| format!("{} cv {}", scene.name(), scene.cv).contains(word.as_str())) {
             continue;
         }
@@ -185,8 +189,14 @@ fn row(line: &Line) -> String {
 
 fn text(lines: &[Line]) -> String {
     let mut text = String::from(
-        "# How well `vnf` plans\n\nMade by `make bench-plan`. Every scene that it knows stands here. Times are virtual minutes from \
-         the agreed start to the last host; only those of decisions are the processor's.\n\n\
+        "# How well `vnf` plans\n\nMade by `make bench-plan`, which tells all that it measures here. Times are virtual minutes from the agreed \
+         start to the last host; only those of decisions are the processor's.\n\n\
+         The *clairvoyant* planner knows how long everything takes, may be as many hosts out at once, has to give the same lead and \
+         recovery times, and pays nothing for finding out (`sdk/sim/examples/plan/planner.rs`). What no plan can be shorter than is the \
+         *bound*. *Batches* takes as many hosts as may be out, and the next ones when all of these are back; *random* goes to any host that the \
+         rules allow. Work on a host takes 15 minutes on average, log-normal with the spread *cv*; a move half a minute. Moves are per \
+         instance; *out* is how long an instance was out of service, on average; *broken* counts rules.\n\n\
+         Not measured: scenes of a thousand hosts with 50 instances each (`scenes::large`), which take hours to play.\n\n\
          | scene | cv | bound | clairvoyant | `vnf` | ratio | moves, clairvoyant | moves | out, s | broken | one at a time | batches | \
          random | moves, random | decisions | all, s | longest, ms |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
