@@ -128,8 +128,6 @@ pub struct Constraints {
     all: SharedMap<Constrained, Constraint>,
     /// How many each project has.
     of_project: SharedMap<ProjectId, usize>,
-    /// The groups that have busy hours, by owner.
-    busy: SharedMap<ProjectId, SharedSet<GroupId>>,
     /// Instances by the group that they are stated to back up.
     members: SharedMap<GroupId, SharedSet<InstanceId>>,
 }
@@ -161,12 +159,6 @@ impl Constraints {
         self.members.get(group).into_iter().flat_map(SharedSet::iter)
     }
 
-    /// The groups of a project that have declared busy hours.
-    pub fn groups_of(&self, project: &ProjectId) -> impl Iterator<Item = &GroupConstraint> {
-        let busy = self.busy.get(project).into_iter().flat_map(SharedSet::iter);
-        busy.filter_map(|group| self.group(group))
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -189,13 +181,6 @@ impl Constraints {
         if let Some((group, instance)) = membership(&constraint) {
             self.members.get_or_insert_with(group.clone(), SharedSet::default).insert(instance.clone());
         }
-        if let Constraint::Group(group) = &constraint
-            && !group.busy.is_empty()
-        {
-            self.busy
-                .get_or_insert_with(group.project.clone(), SharedSet::default)
-                .insert(group.group.clone());
-        }
         self.all.insert(about, constraint);
     }
 
@@ -213,14 +198,6 @@ impl Constraints {
             members.remove(instance);
             if members.is_empty() {
                 self.members.remove(group);
-            }
-        }
-        if let Constraint::Group(group) = &old
-            && let Some(busy) = self.busy.get_mut(&group.project)
-        {
-            busy.remove(&group.group);
-            if busy.is_empty() {
-                self.busy.remove(&group.project);
             }
         }
     }

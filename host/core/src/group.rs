@@ -1,5 +1,7 @@
 //! What a group bears, from all that is known of it: as the infrastructure has it, and as its owner states it.
 
+use std::collections::BTreeSet;
+
 use crate::constraint::{Daily, GroupConstraint, InstanceConstraint};
 use crate::id::{GroupId, InstanceId, ProjectId};
 use crate::inventory::{Group, Instance};
@@ -78,14 +80,18 @@ impl State {
         stated.unwrap_or_default().min(ceilings.lead_time)
     }
 
-    /// When the busy hours are over that a project's groups have declared, if any of them has them now.
+    /// When the busy hours are over that a project has declared for groups in which it has instances, if it is in them.
     pub fn busy_until(&self, project: &ProjectId, now: Time) -> Option<Time> {
+        let groups = self.inventory.of_project(project).flat_map(|instance| self.groups_of(instance));
+        let groups: BTreeSet<&GroupId> = groups.collect();
+        let stated = groups.into_iter().filter_map(|group| self.constraints.group(group));
+        let stated = stated.filter(|group| group.project == *project);
+        let hours: Vec<Daily> = stated.flat_map(|group| group.busy.iter().copied()).collect();
         let mut until = None;
         // One may begin as another one ends; together they may be endless.
         for _ in 0..Daily::MOST {
             let at = until.unwrap_or(now);
-            let hours = self.constraints.groups_of(project).flat_map(|group| &group.busy);
-            match hours.filter_map(|hours| hours.over_at(at)).max() {
+            match hours.iter().filter_map(|hours| hours.over_at(at)).max() {
                 Some(over) => until = Some(over),
                 None => break,
             }

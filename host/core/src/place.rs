@@ -86,7 +86,8 @@ impl<'a> Rooms<'a> {
         Ok(placed)
     }
 
-    /// The sum of what is free tells of most hosts that wait in vain, without a look at each instance.
+    /// The sum of what is free tells of most hosts that wait in vain, without a look at each instance. It counts what is on its
+    /// way to the host as well, and so may refuse for a moment what would fit.
     fn could_fit(&self, host: &HostId, filling: &Filling) -> Result<(), String> {
         if self.session.hosts.get(host).is_none_or(|work| work.stage != HostStage::Waiting) {
             // What is on its way from it has its place already.

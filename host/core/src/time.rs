@@ -20,6 +20,11 @@ impl Time {
     pub fn since(self, earlier: Time) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, rounded up: whoever waits for that second is never early.
+    pub fn as_secs_ceil(self) -> u64 {
+        self.0.div_ceil(1000)
+    }
 }
 
 impl Millis {

@@ -14,7 +14,7 @@ use crate::policy::Terms;
 use crate::rules::{self, Refusal};
 use crate::session::{HostStage, HostWork, Phase, Session, Target};
 use crate::state::State;
-use crate::time::{Millis, Time};
+use crate::time::Time;
 
 /// Why a workflow is woken. A hint: it looks at the state all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,12 +371,8 @@ impl View {
                     "max-impacted-members" => Some(self.limits_of(seen)?.max_impacted_members.to_string()),
                     "recovery-time" => Some(self.limits_of(seen)?.recovery_time.as_secs_ceil().to_string()),
                     "impact-left" => self.impact_left(seen).map(|left| left.to_string()),
-                    "recovered-at" => {
-                        self.recovered_at(seen).map(|at| Millis(at.0).as_secs_ceil().to_string())
-                    }
-                    "notice-until" => {
-                        self.notice_until(seen).map(|at| Millis(at.0).as_secs_ceil().to_string())
-                    }
+                    "recovered-at" => self.recovered_at(seen).map(|at| at.as_secs_ceil().to_string()),
+                    "notice-until" => self.notice_until(seen).map(|at| at.as_secs_ceil().to_string()),
                     "lead-time" => {
                         Some(self.state.lead_time(seen, &self.terms()?.ceilings).as_secs_ceil().to_string())
                     }
@@ -415,7 +411,7 @@ impl View {
             "instances" => Some(instances().count().to_string()),
             "busy-until" => {
                 let until = self.state.busy_until(project, self.now)?;
-                Some(Millis(until.0).as_secs_ceil().to_string())
+                Some(until.as_secs_ceil().to_string())
             }
             _ => None,
         }

@@ -27,7 +27,7 @@ fn down(time: Time) -> u32 {
 
 /// Seconds of something that must not happen earlier.
 fn up(time: Time) -> u32 {
-    u32::try_from(time.0.div_ceil(1000)).unwrap_or(u32::MAX)
+    u32::try_from(time.as_secs_ceil()).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn wakeup(wakeup: Wakeup) -> wit_workflow::Wakeup {

@@ -11,7 +11,7 @@ mod hosts;
 mod room;
 
 use fenix_rolling::consent::{self, Question};
-use fenix_rolling::turn::{Step, Turn};
+use fenix_rolling::turn::{self, Step, Turn};
 use fenix_rolling::{course, work};
 use fenix_sdk::types::{AskKind, HostStage, Phase};
 use fenix_sdk::workflow::{Error, Plan, View, Waiting, Wakeup};
@@ -23,11 +23,7 @@ fenix_sdk::workflow! { name: "default", decide: decide }
 /// # Errors
 /// Never: whatever stands in the way is waited for, or ends the session with its reason.
 pub fn decide(view: &dyn View, plan: &mut dyn Plan, wakeup: Wakeup) -> Result<Waiting, Error> {
-    let mut turn = Turn::new(view, plan, wakeup.now);
-    Ok(match next(&mut turn) {
-        Ok(()) => Waiting { on: "the next look".to_owned(), until: Some(turn.now + 1) },
-        Err(waiting) => waiting,
-    })
+    Ok(turn::decide(view, plan, wakeup.now, next))
 }
 
 fn next(turn: &mut Turn<'_>) -> Step {

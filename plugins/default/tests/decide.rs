@@ -65,17 +65,8 @@ fn check(view: &FakeView, expected: &[Decision]) -> Waiting {
 
 #[track_caller]
 fn check_at(view: &FakeView, now: u32, expected: &[Decision]) -> Waiting {
-    let mut plan = FakePlan::default();
-    let wakeup = Wakeup { trigger: Trigger::Changed, now };
-    let waiting = match decide(view, &mut plan, wakeup) {
-        Ok(waiting) => waiting,
-        Err(error) => panic!("no verdict: {error:?}"),
-    };
-    let deeds: Vec<Decision> =
-        plan.decisions().into_iter().filter(|decision| !matches!(decision, Decision::Note(_))).collect();
+    let (deeds, waiting) = testing::deeds(decide, view, now);
     assert_eq!(deeds, expected);
-    assert!(plan.planned.iter().all(|planned| !planned.reason.is_empty()));
-    assert!(!waiting.on.is_empty());
     waiting
 }
 

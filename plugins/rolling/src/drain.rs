@@ -222,9 +222,12 @@ fn one(
         return Err(match refusal.rule.as_str() {
             "R11" => Held::Restless(format!("{}: {}", refusal.rule, refusal.why)),
             rule => {
-                let key = if rule == "R3" { "notice-until" } else { "recovered-at" };
-                let until = turn.view.attr(&Subject::Instance(instance.id.clone()), key);
-                let until = until.and_then(|until| until.parse().ok());
+                let fact = |key| turn.view.attr(&Subject::Instance(instance.id.clone()), key)?.parse().ok();
+                let until = match rule {
+                    "R2" => fact("recovered-at"),
+                    "R3" => fact("notice-until"),
+                    _ => None,
+                };
                 Held::NotYet(format!("leave to move {}: {rule}: {}", instance.id, refusal.why), until)
             }
         });

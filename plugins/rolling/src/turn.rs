@@ -15,6 +15,16 @@ pub const LOOK_AGAIN: u32 = 15;
 /// host or the members of a group for hours, but not for a night.
 pub const PATIENCE: u32 = 4 * 3600;
 
+/// Decides: `next` takes the next steps, as far as they can be taken now, and says what is waited for then. Where nothing
+/// is, it is asked again at once.
+pub fn decide(view: &dyn View, plan: &mut dyn Plan, now: u32, next: fn(&mut Turn<'_>) -> Step) -> Waiting {
+    let mut turn = Turn::new(view, plan, now);
+    match next(&mut turn) {
+        Ok(()) => turn.wait_until("the next look", now + 1),
+        Err(waiting) => waiting,
+    }
+}
+
 /// One decision.
 pub struct Turn<'a> {
     /// What can be read.
@@ -34,8 +44,7 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// The beginning of a decision.
-    pub fn new(view: &'a dyn View, plan: &'a mut dyn Plan, now: u32) -> Self {
+    fn new(view: &'a dyn View, plan: &'a mut dyn Plan, now: u32) -> Self {
         let (session, terms) = (view.session(), view.terms());
         Self { view, plan, now, session, terms, has_failed: false, moving: BTreeMap::new() }
     }

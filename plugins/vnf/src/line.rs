@@ -61,7 +61,7 @@ pub(crate) fn next(turn: &mut Turn<'_>, in_hand: &[HostInfo]) -> Step {
     let step = ask_ahead(turn, &candidates, &mut heard);
     waits.take(turn, step)?;
     if has_slot {
-        let step = match take(turn, &candidates, &heard, in_hand)? {
+        let step = match take(turn, &candidates, &heard, in_hand) {
             Taken::Yes(host) => Err(turn.wait_until(format!("{host} to be fenced"), turn.now + 1)),
             Taken::NotYet(waiting) => Err(waiting),
             Taken::NoneIsReady if in_hand.is_empty() => nothing_is_ready(turn, first),
@@ -197,16 +197,11 @@ enum Taken {
 }
 
 /// Takes the best host that may be taken now.
-fn take(
-    turn: &mut Turn<'_>,
-    candidates: &[Candidate],
-    heard: &Heard,
-    in_hand: &[HostInfo],
-) -> Result<Taken, Waiting> {
+fn take(turn: &mut Turn<'_>, candidates: &[Candidate], heard: &Heard, in_hand: &[HostInfo]) -> Taken {
     let ready: Vec<&Candidate> =
         candidates.iter().filter(|candidate| candidate.readiness != Readiness::Blocked).collect();
     if ready.is_empty() {
-        return Ok(Taken::NoneIsReady);
+        return Taken::NoneIsReady;
     }
     let (mut soonest, mut unheard): (Option<u32>, Option<&str>) = (None, None);
     let mut may_be_taken = Vec::new();
@@ -237,32 +232,32 @@ fn take(
     }
     if let Some((_, candidate)) = best {
         fence(turn, candidate);
-        return Ok(Taken::Yes(candidate.host.clone()));
+        return Taken::Yes(candidate.host.clone());
     }
-    Ok(match (soonest, refused, unheard) {
+    match (soonest, refused, unheard) {
         (Some(soonest), ..) => {
             Taken::NotYet(turn.wait_until("the lead time of instances on the next hosts", soonest))
         }
-        (None, Some(why), _) => Taken::NotYet(refused_by_a_rule(turn, &why, in_hand)?),
+        (None, Some(why), _) => Taken::NotYet(refused_by_a_rule(turn, &why, in_hand)),
         // It is asked about: whoever waits for that is woken.
         (None, None, Some(host)) => {
             Taken::NotYet(turn.look_again(format!("the owners of what is on {host}")))
         }
         (None, None, None) => Taken::NoneIsReady,
-    })
+    }
 }
 
 /// A rule says no to every host that is ready: it is waited for, but not for ever if nothing else goes on.
-fn refused_by_a_rule(turn: &mut Turn<'_>, why: &str, in_hand: &[HostInfo]) -> Result<Waiting, Waiting> {
+fn refused_by_a_rule(turn: &mut Turn<'_>, why: &str, in_hand: &[HostInfo]) -> Waiting {
     if !in_hand.is_empty() {
         turn.forget(NOT_YET);
-        return Ok(turn.look_again(why));
+        return turn.look_again(why);
     }
     if turn.has_lasted(NOT_YET, PATIENCE) {
         turn.forget(NOT_YET);
-        return Ok(turn.wait(why));
+        return turn.wait(why);
     }
-    Ok(turn.look_again(why))
+    turn.look_again(why)
 }
 
 /// Why a host may not be taken out of service now; `None` if it may.

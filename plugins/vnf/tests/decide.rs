@@ -3,11 +3,11 @@
 //! The scene: hosts `a` (instances `i1` of project `p`, `i2` of `q`) and `b` (`i3` of `p`), both waiting, and `c`, which is
 //! worked on; both projects managed and agreed to MAINTENANCE; three hosts may be out at once.
 
-use fenix_sdk::testing::{FakePlan, FakeView, ask, asking, candidate, host, instance, project};
+use fenix_sdk::testing::{FakeView, ask, asking, candidate, deeds, host, instance, project};
 use fenix_sdk::types::{
     AskKind, AskStatus, Decision, HostStage, MoveDecision, MoveHow, Phase, Refusal, Subject, Target,
 };
-use fenix_sdk::workflow::{EffectInfo, Placement, Readiness, Trigger, Waiting, Wakeup, WorkState};
+use fenix_sdk::workflow::{EffectInfo, Placement, Readiness, Waiting, WorkState};
 use fenix_vnf::decide;
 
 const NOW: u32 = 1000;
@@ -76,21 +76,11 @@ fn fencing(host: &str) -> Decision {
     Decision::Fence(host.to_owned())
 }
 
-/// Decides, and compares what is wanted, notes left out: they are memory, not deeds.
+/// Decides, and compares what is wanted.
 #[track_caller]
 fn check(view: &FakeView, expected: &[Decision]) -> Waiting {
-    let mut plan = FakePlan::default();
-    let wakeup = Wakeup { trigger: Trigger::Changed, now: NOW };
-    let waiting = match decide(view, &mut plan, wakeup) {
-        Ok(waiting) => waiting,
-        Err(error) => panic!("no verdict: {error:?}"),
-    };
-    // As the host keeps them for the next decision.
-    let deeds: Vec<Decision> =
-        plan.decisions().into_iter().filter(|decision| !matches!(decision, Decision::Note(_))).collect();
+    let (deeds, waiting) = deeds(decide, view, NOW);
     assert_eq!(deeds, expected);
-    assert!(plan.planned.iter().all(|planned| !planned.reason.is_empty()));
-    assert!(!waiting.on.is_empty() && waiting.on.len() <= 512, "{}", waiting.on);
     waiting
 }
 

@@ -8,8 +8,8 @@ use crate::types::{
     NoteDecision, Phase, Policy, Refusal, Subject, Target,
 };
 use crate::workflow::{
-    AskInfo, Candidate, EffectInfo, HostInfo, InstanceInfo, MovableKind, PAGE, Placement, Plan, ProjectInfo,
-    Readiness, SessionInfo, SessionTerms, View, WorkState,
+    AskInfo, Candidate, Decide, EffectInfo, HostInfo, InstanceInfo, MovableKind, PAGE, Placement, Plan,
+    ProjectInfo, Readiness, SessionInfo, SessionTerms, Trigger, View, Waiting, Wakeup, WorkState,
 };
 
 /// A view made of plain data. Lists may be in any order; they are shown sorted by id, in pages, as by the host.
@@ -96,6 +96,23 @@ impl Default for FakeView {
             notes: BTreeMap::new(),
         }
     }
+}
+
+/// What a workflow wants at that time, without its notes, which are memory and no deeds; and what it waits for.
+///
+/// # Panics
+/// It gives no verdict, wants something without a reason, or does not say what it waits for as the host takes it.
+#[track_caller]
+pub fn deeds(decide: Decide, view: &FakeView, now: u32) -> (Vec<Decision>, Waiting) {
+    let mut plan = FakePlan::default();
+    let waiting = match decide(view, &mut plan, Wakeup { trigger: Trigger::Changed, now }) {
+        Ok(waiting) => waiting,
+        Err(error) => panic!("no verdict: {error:?}"),
+    };
+    assert!(plan.planned.iter().all(|planned| !planned.reason.is_empty()), "a decision has no reason");
+    assert!((1..=512).contains(&waiting.on.len()), "what is waited for has 1 to 512 bytes: {}", waiting.on);
+    let is_deed = |decision: &Decision| !matches!(decision, Decision::Note(_));
+    (plan.decisions().into_iter().filter(is_deed).collect(), waiting)
 }
 
 /// A compute in such a stage, up, and in service if it is not in hand.

@@ -191,15 +191,13 @@ impl Draw<'_> {
                 (1, AskKind::MaintenanceComplete),
             ]),
         };
-        let mut project = project;
         let host = if kind.wants_actions() { self.host(|stage| *stage == HostStage::Fenced) } else { None };
         // Mostly somebody who has something there.
         let view = self.view;
         let there = host.iter().flat_map(|host| view.state.inventory.holding(host));
         let owners: Vec<&ProjectId> = there.map(|instance| &instance.project).collect();
-        if let Some(owner) = self.dice.pick(&owners).copied().filter(|_| !self.dice.chance(WILD)) {
-            project = owner;
-        }
+        let owner = self.dice.pick(&owners).copied().filter(|_| !self.dice.chance(WILD));
+        let project = owner.unwrap_or(project);
         Some(Decision::Ask { project: project.clone(), kind, host })
     }
 

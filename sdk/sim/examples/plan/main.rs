@@ -80,7 +80,7 @@ fn measure(scene: Scene, components: &Components) -> Result<Line, Fault> {
     let set = scene.set();
     let ours = run(&set, Who::Ours, components)?;
     let problem = set.problem(|instance| ours.given_back.contains(instance));
-    // A larger problem takes longer to try, and an order of it is nearer to the best.
+    // What one try costs grows with the problem. How much better there may be shows beside the bound.
     let tries = 60_000 / (problem.instances.len() as u32).max(1);
     let plan = planner::plan(&problem, tries).ok_or("the planner finds no plan")?;
     let others = if scene.hosts > 100 { Vec::new() } else { vec![Who::Serial, Who::Batches, Who::Random] };
@@ -193,10 +193,10 @@ fn text(lines: &[Line]) -> String {
          start to the last host; only those of decisions are the processor's.\n\n\
          The *clairvoyant* planner knows how long everything takes, may be as many hosts out at once, has to give the same lead and \
          recovery times, and pays nothing for finding out (`sdk/sim/examples/plan/planner.rs`). What no plan can be shorter than is the \
-         *bound*. *Batches* takes as many hosts as may be out, and the next ones when all of these are back; *random* goes to any host that the \
+         *bound*. *One at a time* is `vnf` with one slot; *batches* takes as many hosts as may be out, and the next ones when all of these are back; *random* goes to any host that the \
          rules allow. Work on a host takes 15 minutes on average, log-normal with the spread *cv*; a move half a minute. Moves are per \
          instance; *out* is how long an instance was out of service, on average; *broken* counts rules.\n\n\
-         Not measured: scenes of a thousand hosts with 50 instances each (`scenes::large`), which take hours to play.\n\n\
+         Not measured: scenes of a thousand hosts with 50 instances each (`scenes::large`), one of which did not end within four minutes.\n\n\
          | scene | cv | bound | clairvoyant | `vnf` | ratio | moves, clairvoyant | moves | out, s | broken | one at a time | batches | \
          random | moves, random | decisions | all, s | longest, ms |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",

@@ -22,7 +22,7 @@ pub(crate) const WORK: &str = "work";
 pub(crate) enum Who {
     /// `vnf`, as it is.
     Ours,
-    /// One host at a time.
+    /// One host at a time: `vnf` with one slot.
     Serial,
     /// As many hosts at once, and none of the next before all of these are done.
     Batches,

@@ -109,7 +109,7 @@ pub(crate) fn all() -> Vec<Scene> {
     all
 }
 
-/// Those that take hours to play: run by name alone.
+/// Those that take too long to play: run by name alone.
 pub(crate) fn large() -> Vec<Scene> {
     let large = Scene { hosts: 1000, at_once: 20, dense: 50, ..PLAIN };
     let mut all = Vec::new();

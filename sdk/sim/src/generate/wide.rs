@@ -93,8 +93,8 @@ enum Kind {
 ///
 /// Beside what [`session`](super::session) draws: clouds with one host or one controller, lies of the cloud, hosts that
 /// never come back, managers that never agree or agree and do nothing, clouds out of reach, clocks that are set, and
-/// terms of all kinds. A fifth of them are of the workflow that wants anything, a fifth of `vnf`; in a sixth little is wrong, but for
-/// others who are busy with the same applications.
+/// terms of all kinds. A fifth of them are of the workflow that wants anything, a fifth of `vnf`; in a sixth little is
+/// wrong, but for others who are busy with the same applications.
 pub fn wide(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, Purpose::Wide);
     let kind = dice.weighted(&[
