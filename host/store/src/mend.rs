@@ -152,7 +152,7 @@ impl Place {
     /// whole was cut off when it was written, and its caller knows.
     fn last_whole(&self, salvage: &Salvage) -> u64 {
         let records = salvage.entries().rev().filter_map(|(key, _)| Some((record_of(key)?, key)));
-        let mut whole = records.filter(|(seq, key)| *seq <= self.acknowledged || !salvage.is_torn(key));
+        let mut whole = records.filter(|(seq, key)| *seq <= self.acknowledged || salvage.came_whole(key));
         whole.next().map_or(0, |(seq, _)| seq).max(self.acknowledged)
     }
 

@@ -149,14 +149,16 @@ impl Salvage {
         self.entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
-    /// True if a key came with a batch of which a part is missing.
-    pub(crate) fn is_torn(&self, key: &[u8]) -> bool {
+    /// True if a key came with a batch of which nothing is missing. Of a batch whose begin cannot be read nobody can
+    /// tell what else belonged to it: what is left of it does not count as whole.
+    pub(crate) fn came_whole(&self, key: &[u8]) -> bool {
         let Some(place) = self.first_at.get(key) else { return false };
         let torn = |begin: u64, end: u64| {
             let hit = |hole: &Hole| hole.place <= end && begin <= hole.place + hole.len;
             end >= self.survey.end || self.survey.holes.iter().any(hit)
         };
-        self.batches.iter().any(|(begin, end)| begin <= place && place <= end && torn(*begin, *end))
+        let mut around = self.batches.iter().filter(|(begin, end)| begin <= place && place <= end).peekable();
+        around.peek().is_some() && around.all(|(begin, end)| !torn(*begin, *end))
     }
 
     /// True if a key stands before everything that cannot be read.

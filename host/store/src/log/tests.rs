@@ -80,6 +80,30 @@ fn what_is_damaged_is_found_and_what_stands_behind_it_is_read() {
 }
 
 #[test]
+fn what_is_left_of_an_append_whose_begin_is_gone_does_not_count_as_whole() {
+    let scratch = filled(9, 3, 9);
+    let file = scratch.path().join("sled/db");
+    let whole = fs::read(&file).unwrap();
+    let found = salvage(&scratch.path().join("sled")).unwrap();
+    // All is in the first segment, which begins where the file does.
+    let begins: Vec<u64> = found.batches.iter().map(|(begin, _)| *begin).collect();
+    let check = |hurt: &[u64], wanted: &[u64]| {
+        let mut bytes = whole.clone();
+        hurt.iter().for_each(|begin| bytes[*begin as usize] ^= 0x20);
+        fs::write(&file, &bytes).unwrap();
+        let found = salvage(&scratch.path().join("sled")).unwrap();
+        let entries: Vec<u64> = (1..=9).filter(|seq| found.entries.contains_key(&record_key(*seq))).collect();
+        assert_eq!(entries, Vec::from_iter(1..=9));
+        let whole: Vec<u64> = (1..=9).filter(|seq| found.came_whole(&record_key(*seq))).collect();
+        assert_eq!(whole, wanted, "{hurt:?}");
+    };
+    let [first, _, last] = begins[begins.len() - 3..] else { panic!("{begins:?}") };
+    check(&[], &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    check(&[last], &[1, 2, 3, 4, 5, 6]);
+    check(&[first, last], &[4, 5, 6]);
+}
+
+#[test]
 fn a_file_that_is_no_log_gives_nothing() {
     for bytes in [vec![], vec![0; 100], vec![0; 2 * SEGMENT], vec![7; 100_000], (0..=255).collect()] {
         let scratch = tempfile::tempdir().unwrap();
