@@ -24,10 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut list = String::from("&[\n");
     for component in build(&shipped)? {
+        // By its place in the directory, and not by the directory: that may be moved, or be another machine's.
+        let file = component.path.strip_prefix(&out)?;
         writeln!(
             list,
-            "    Shipped {{ name: {:?}, bytes: include_bytes!({:?}) }},",
-            component.name, component.path
+            "    Shipped {{ name: {:?}, bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/\", {file:?})) }},",
+            component.name
         )?;
     }
     list.push_str("]\n");

@@ -78,11 +78,14 @@ pub fn blockers(state: &State, id: &SessionId, now: Time) -> Vec<Blocker> {
         until: session.waiting.until,
         then: "the workflow looks again".into(),
     }));
-    if session.is_running() && !session.waiting.on.is_empty() {
+    let is_new = session.phase == Phase::Maintenance && all.is_empty();
+    if session.is_running() && (is_new || !session.waiting.on.is_empty()) {
+        let first = "the cloud to be read: nothing is decided before";
+        let on = &session.waiting.on;
         all.push(Blocker {
             what: What::Workflow,
             on: session.plan.workflow.name.clone(),
-            detail: session.waiting.on.clone(),
+            detail: if on.is_empty() { first.to_owned() } else { on.clone() },
             since: session.updated_at.min(now),
             until: session.waiting.until,
             then: "it looks again, then or at the next change".into(),

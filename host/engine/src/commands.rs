@@ -77,7 +77,9 @@ impl Engine {
         self.join_projects(&id);
         self.tell_session(&id);
         // Whatever its first records woke it for: this is what it has to know.
-        self.woken.insert(id, Trigger::Started);
+        self.woken.insert(id.clone(), Trigger::Started);
+        // What was last seen may be a minute old: a host that was empty then is no host to begin with.
+        self.reread_for(&id);
         Ok(Answer::Done)
     }
 

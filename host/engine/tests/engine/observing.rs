@@ -1,5 +1,6 @@
 //! Looking at the infrastructure.
 
+use fenix_core::blocker::blockers;
 use fenix_core::inventory::{Change, Instance, Service};
 use fenix_core::record::Body;
 use fenix_core::view::Trigger;
@@ -7,7 +8,7 @@ use fenix_engine::event::{CallId, Event};
 use fenix_engine::ports::{CloudCall, CloudError, CloudReply};
 
 use crate::cloud::instance;
-use crate::harness::{World, secs};
+use crate::harness::{World, plan, secs};
 
 /// The waiting reads that match, with what they would return now.
 fn reads(world: &World, wanted: fn(&CloudCall) -> bool) -> Vec<(CallId, CloudReply)> {
@@ -40,6 +41,24 @@ fn only_differences_are_recorded() {
     world.truth.hosts.get_mut(&"x".into()).unwrap().boot = "2".into();
     world.pass(secs(61));
     assert_eq!(observed(&world), before + 1);
+}
+
+#[test]
+fn the_first_decision_waits_until_the_cloud_was_read_since_the_session_was_made() {
+    let mut world = World::new();
+    world.pass(secs(10));
+    world.truth.instances.insert("i7".into(), instance("i7", "p", "x"));
+    world.holds_reads = true;
+    world.open("s", plan(), &["x"]).unwrap();
+    assert_eq!(*world.script.woken.borrow(), []);
+    let blockers = blockers(world.state(), &"s".into(), world.now);
+    let told: Vec<_> = blockers.iter().map(|blocker| blocker.detail.as_str()).collect();
+    assert_eq!(told, ["the cloud to be read: nothing is decided before"]);
+
+    let (id, reply) = reads(&world, all).remove(0);
+    world.event(Event::CloudReturned(id, Ok(reply)));
+    assert_eq!(*world.script.woken.borrow(), [("s".into(), Trigger::Started)]);
+    assert_eq!(seen(&world, "i7").unwrap().host, "x".into());
 }
 
 #[test]

@@ -13,8 +13,10 @@ use crate::truth::Truth;
 /// Members that Fenix put out of service.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// With Fenix's time at which it came back, if it did, and the groups whose member it is.
-    out: BTreeMap<InstanceId, (Vec<GroupId>, Option<Time>)>,
+    /// By group, with Fenix's time at which each came back, if it did.
+    out: BTreeMap<GroupId, BTreeMap<InstanceId, Option<Time>>>,
+    /// The groups of each of them, when it went out.
+    of: BTreeMap<InstanceId, Vec<GroupId>>,
     /// When Fenix last sent a call that moves it: the rules spoke then, however late it is carried out.
     sent: BTreeMap<InstanceId, Time>,
 }
@@ -38,20 +40,28 @@ impl Checker for Groups {
                 self.went_out(sight, (instance, since), groups.cloned().collect(), found);
             }
             Happening::InService { instance, .. } => {
-                if let Some((_, back)) = self.out.get_mut(instance) {
-                    // Later outages are others'.
-                    back.get_or_insert(sight.ground.latest(sight.at));
+                for group in self.of.get(instance).into_iter().flatten() {
+                    if let Some(back) = self.out.get_mut(group).and_then(|out| out.get_mut(instance)) {
+                        // Later outages are others'.
+                        back.get_or_insert(sight.ground.latest(sight.at));
+                    }
                 }
             }
-            Happening::InstanceDeleted { instance } => {
-                self.out.remove(instance);
-            }
+            Happening::InstanceDeleted { instance } => self.forget(instance),
             _ => {}
         }
     }
 }
 
 impl Groups {
+    fn forget(&mut self, instance: &InstanceId) {
+        for group in self.of.remove(instance).into_iter().flatten() {
+            if let Some(out) = self.out.get_mut(&group) {
+                out.remove(instance);
+            }
+        }
+    }
+
     fn went_out(
         &mut self,
         sight: &Sight<'_>,
@@ -59,16 +69,19 @@ impl Groups {
         groups: Vec<GroupId>,
         found: &mut Findings,
     ) {
-        self.out.insert(instance.clone(), (groups.clone(), None));
+        self.forget(instance);
+        for group in &groups {
+            self.out.entry(group.clone()).or_default().insert(instance.clone(), None);
+        }
+        self.of.insert(instance.clone(), groups.clone());
         for group in groups {
             let (most, recovery) = loosest(sight, &group, since);
             // How long one is back already Fenix can only tell by its own clock.
             let now = sight.ground.latest(sight.at);
-            let counts = |(of, back): &(Vec<GroupId>, Option<Time>)| {
-                of.contains(&group) && back.is_none_or(|back| now < back + recovery)
-            };
+            let counts = |back: &Option<Time>| back.is_none_or(|back| now < back + recovery);
+            let out = self.out.get(&group).into_iter().flatten();
             let all: Vec<&str> =
-                self.out.iter().filter(|(_, member)| counts(member)).map(|(id, _)| id.as_str()).collect();
+                out.filter(|(_, back)| counts(back)).map(|(id, _)| id.as_str()).collect();
             if all.len() > most as usize {
                 let what =
                     format!("group {group} bears {most} out, and these are or recover: {}", all.join(", "));

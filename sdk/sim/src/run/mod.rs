@@ -43,8 +43,10 @@ const MOST_EVENTS_EACH: u64 = 500;
 /// once.
 const MOST_AT_ONCE: usize = 2_000;
 
-/// After so many events it is noted which blockers are shown: most of them last for hundreds.
+/// After so many events it is noted which blockers are shown: most of them last for hundreds. A look costs as much as the
+/// cloud is large, so in one of more than two hundred instances they are the rarer, the larger it is.
 const LOOK_AT_BLOCKERS: u64 = 8;
+const INSTANCES_AN_EVENT: u64 = 25;
 
 /// How long the simulation goes on after all sessions are over, for what comes late.
 const AFTERMATH: Millis = Millis::from_secs(120);
@@ -282,7 +284,9 @@ impl<'a> Run<'a> {
     fn play(&mut self) {
         let end = START + self.scenario.end_at;
         let Spec { host, instance, .. } = &self.scenario.cloud;
-        let most_events = MOST_EVENTS + MOST_EVENTS_EACH * instance.len() as u64;
+        let instances = instance.len() as u64;
+        let most_events = MOST_EVENTS + MOST_EVENTS_EACH * instances;
+        let look_after = LOOK_AT_BLOCKERS.max(instances / INSTANCES_AN_EVENT);
         let most_at_once = MOST_AT_ONCE + host.len() + instance.len();
         while let Some(due) = self.queue.pop() {
             if self.broken || due.at >= end || self.is_finished() || self.stats.events >= most_events {
@@ -304,7 +308,7 @@ impl<'a> Run<'a> {
             self.drain_trace();
             self.happen(due.what);
             self.drain_trace();
-            if self.stats.events.is_multiple_of(LOOK_AT_BLOCKERS) {
+            if self.stats.events.is_multiple_of(look_after) {
                 self.watch.blockers(self.engine.as_ref());
             }
         }
