@@ -196,7 +196,11 @@ impl<'a> Rooms<'a> {
                 && left(room, &filling.taken).fits(&instance.resources)
                 && self.groups_allow(instance, &bounds, &room.host, &filling.joined)
         };
-        let Some(room) = self.rooms.iter().find(fits) else {
+        // Who said no may have reasons that do not show: another one is tried before it.
+        let declined = self.session.declined.get(&instance.id).map(|(host, _)| host);
+        let elsewhere = |room: &&Room| declined.is_some_and(|host| room.host != *host) && fits(room);
+        let found = declined.and_then(|_| self.rooms.iter().find(elsewhere));
+        let Some(room) = found.or_else(|| self.rooms.iter().find(fits)) else {
             return Err(format!("no host has room for instance {} ({})", instance.id, instance.resources));
         };
         let sum = filling.taken.entry(room.host.clone()).or_default();

@@ -338,6 +338,8 @@ pub struct Session {
     pub failures: u32,
     /// Failures in a row of moving an instance, or of the work on a host.
     pub tries: BTreeMap<String, u32>,
+    /// Of instances whose last move failed, where it was to go and when it failed.
+    pub declined: BTreeMap<InstanceId, (HostId, Time)>,
     /// Finished moves by instance.
     pub moves: SharedMap<InstanceId, u32>,
     /// Recent history.
@@ -387,6 +389,7 @@ impl Session {
             refused: Vec::new(),
             failures: 0,
             tries: BTreeMap::new(),
+            declined: BTreeMap::new(),
             moves: SharedMap::new(),
             history: VecDeque::new(),
             next: NextIds::default(),

@@ -257,7 +257,7 @@ impl Session {
                 let effect = self.effects.get_mut(effect).ok_or_else(|| format!("no effect {effect}"))?;
                 effect.unclear_at = Some(record.at);
             }
-            Body::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome)?,
+            Body::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome, record.at)?,
             Body::HostMoved { host, stage, fenced } => {
                 let known = self.hosts.get(host).ok_or_else(|| format!("no host {host}"))?;
                 let work =
@@ -314,6 +314,7 @@ impl Session {
     fn forget_failures(&mut self) {
         self.failures = 0;
         self.tries.clear();
+        self.declined.clear();
         self.refused.clear();
     }
 
@@ -367,19 +368,23 @@ impl Session {
         });
     }
 
-    fn end_effect(&mut self, id: crate::id::EffectId, outcome: &Outcome) -> Result<(), String> {
+    fn end_effect(&mut self, id: crate::id::EffectId, outcome: &Outcome, at: Time) -> Result<(), String> {
         let effect = self.effects.get_mut(&id).ok_or_else(|| format!("no effect {id}"))?;
         let key = effect.kind.tries_key();
         match outcome {
             Outcome::Done => {
                 if let EffectKind::Move { instance, .. } = &effect.kind {
                     *self.moves.get_or_insert_with(instance.clone(), u32::default) += 1;
+                    self.declined.remove(instance);
                 }
                 self.tries.remove(&key);
             }
             Outcome::Failed { .. } => {
                 // One whose outcome was unknown was counted then.
                 self.failures += u32::from(effect.unknown.is_none());
+                if let EffectKind::Move { instance, to, .. } = &effect.kind {
+                    self.declined.insert(instance.clone(), (to.clone(), at));
+                }
                 *self.tries.entry(key).or_default() += 1;
             }
             Outcome::Withdrawn { .. } => {}

@@ -332,8 +332,8 @@ impl View {
     }
 
     /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
-    /// `missing-vcpus`, `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, what its owner states
-    /// (`lead-time`, `migration-type`), since when it may be touched (`notice-until`), what its group bears (`group-name`,
+    /// `missing-vcpus`, `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, where its last move was to go
+    /// and when it failed (`declined-by`, `declined-at`), what its owner states (`lead-time`, `migration-type`), since when it may be touched (`notice-until`), what its group bears (`group-name`,
     /// `max-impacted-members`, `recovery-time`), how much of that is left (`impact-left`) and when there may be more
     /// (`recovered-at`). `None` if there is none of that name.
     pub fn attr(&self, subject: &Subject, key: &str) -> Option<String> {
@@ -378,6 +378,10 @@ impl View {
                     }
                     "migration-type" => {
                         self.state.stated(seen)?.migration_type.map(|how| how.wire().to_owned())
+                    }
+                    "declined-by" => self.own()?.declined.get(id).map(|(host, _)| host.to_string()),
+                    "declined-at" => {
+                        self.own()?.declined.get(id).map(|(_, at)| at.as_secs_ceil().to_string())
                     }
                     "moves" => Some(self.own()?.moves.get(id).copied().unwrap_or_default().to_string()),
                     _ => None,

@@ -5,9 +5,12 @@ mod scene;
 
 use std::sync::Arc;
 
+use fenix_core::ask::MoveHow;
 use fenix_core::constraint::{Constraint, Daily, GroupConstraint, InstanceConstraint};
-use fenix_core::effect::Subject;
+use fenix_core::effect::{EffectKind, Outcome, Subject};
+use fenix_core::id::EffectId;
 use fenix_core::inventory::{Change, Host, HostKind, Instance, InstanceState, Resources};
+use fenix_core::record::Body;
 use fenix_core::time::Millis;
 use fenix_core::view::View;
 use scene::*;
@@ -54,6 +57,48 @@ fn how_many_more_members_may_be_out_and_when_there_may_be_more() {
     // What backs nobody up has nothing to wait for.
     let alone = view(nothing).attr(&Subject::Instance("i3".into()), "impact-left");
     assert_eq!(alone, None);
+}
+
+#[test]
+fn where_the_last_move_failed_and_when() {
+    let failed = |scene: &mut Scene| {
+        let to = "x".into();
+        scene.in_flight(
+            "s",
+            7,
+            EffectKind::Move {
+                instance: "i1".into(),
+                from: "a".into(),
+                to,
+                how: MoveHow::Migrate,
+                ask: None,
+            },
+        );
+        let outcome = Outcome::Failed { why: "no".into() };
+        scene.record(NOW, Some("s"), Body::EffectEnded { effect: EffectId(7), outcome });
+    };
+    check(nothing, "declined-at", None);
+    check(failed, "declined-at", Some(NOW.as_secs_ceil()));
+    let by = view(failed).attr(&Subject::Instance("i1".into()), "declined-by");
+    assert_eq!(by.as_deref(), Some("x"));
+}
+
+#[test]
+fn a_host_that_declined_an_instance_is_taken_again_only_if_there_is_no_other() {
+    let check = |change: fn(&mut Scene), expected: &str| {
+        let placed = view(|scene| {
+            scene.session("s", |session| {
+                session.declined.insert("i1".into(), ("x".into(), NOW));
+            });
+            change(scene);
+        });
+        let placed = placed.place(&"a".into()).unwrap();
+        let to = placed.iter().find(|(instance, _)| instance.as_str() == "i1").map(|(_, to)| to.as_str());
+        assert_eq!(to, Some(expected));
+    };
+    check(nothing, "b");
+    let full = |scene: &mut Scene| scene.see(Change::Instance(instance("i9", "b", None)));
+    check(full, "x");
 }
 
 #[test]

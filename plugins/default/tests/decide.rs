@@ -6,7 +6,8 @@
 use fenix_default::decide;
 use fenix_sdk::testing::{self, FakePlan, FakeView, asking, candidate, host, instance, project};
 use fenix_sdk::types::{
-    AskKind, AskStatus, Decision, HostKind, HostStage, MoveDecision, MoveHow, Phase, Policy, Refusal, Target,
+    AskKind, AskStatus, Decision, HostKind, HostStage, MoveDecision, MoveHow, Phase, Policy, Refusal,
+    Subject, Target,
 };
 use fenix_sdk::workflow::{AskInfo, HostInfo, Placement, Readiness, Trigger, Waiting, Wakeup, WorkState};
 
@@ -212,6 +213,32 @@ fn every_instance_goes_the_way_its_manager_chose() {
     check(&view, &[moving("i1", MoveHow::Migrate, Some(2)), moving("i2", MoveHow::Migrate, Some(3))]);
     view.consents.insert((2, "i1".to_owned()), MoveHow::OwnAction);
     check(&view, &[moving("i2", MoveHow::Migrate, Some(3))]);
+}
+
+#[test]
+fn a_host_that_declined_an_instance_is_not_asked_again_at_once() {
+    let waits = |tries: u32, by: &str, cold: bool, at: u32, expected: bool| {
+        let mut view = emptying();
+        view.instances.truncate(1);
+        view.instances[0].tries = tries;
+        let how = if cold { MoveHow::Migrate } else { MoveHow::LiveMigrate };
+        view.consents.insert((2, "i1".to_owned()), how);
+        let about = Subject::Instance("i1".to_owned());
+        view.attrs.push((about.clone(), "declined-by".to_owned(), by.to_owned()));
+        view.attrs.push((about, "declined-at".to_owned(), at.to_string()));
+        let moved = [moving("i1", MoveHow::Migrate, Some(2))];
+        check(&view, if expected { &[] } else { &moved });
+    };
+    let to = "b";
+    waits(1, to, true, NOW, true);
+    waits(1, to, true, NOW - 44, true);
+    waits(1, to, true, NOW - 45, false);
+    waits(2, to, true, NOW - 45, true);
+    waits(2, to, true, NOW - 90, false);
+    waits(1, "elsewhere", true, NOW, false);
+    // Live it failed; cold it was not tried yet.
+    waits(1, to, false, NOW, false);
+    waits(2, to, false, NOW, true);
 }
 
 #[test]

@@ -8,6 +8,11 @@ use fenix_sdk::workflow::{AskInfo, HostInfo, InstanceInfo, MovableKind, ProjectI
 use crate::consent::{self, Question, Stand};
 use crate::turn::{PATIENCE, Step, Turn};
 
+/// Seconds before an instance is sent again to a host to which its last move failed, for each try: an infrastructure may
+/// know something that does not show and passes. Nova's scheduler, for one, keeps a server off a host for up to two minutes
+/// (`scheduler_instance_sync_interval`) that another member of its group has left.
+const SAME_AGAIN: u32 = 45;
+
 /// What a workflow does about room.
 pub trait Room {
     /// There is none for what is on a host; `why` names what does not fit.
@@ -216,6 +221,12 @@ fn one(
             instance.id, instance.tries
         )));
     }
+    // What failed live and is to be tried cold is something else.
+    let is_fallback =
+        instance.movable == MovableKind::Any && chosen != Some(MoveHow::Migrate) && instance.tries == 1;
+    if let Some(until) = declined_until(turn, instance, to).filter(|_| !is_fallback) {
+        return Err(Held::NotYet(format!("{to} to take {}: it declined it", instance.id), Some(until)));
+    }
     let ask = ask.map(|ask| ask.id);
     let wanted = MoveDecision { instance: instance.id.clone(), to: to.clone(), how, ask };
     if let Err(refusal) = turn.view.check(&Decision::Move(wanted)) {
@@ -241,6 +252,18 @@ fn one(
     };
     turn.plan.move_instance(&instance.id, to, how, ask, reason);
     Ok(())
+}
+
+/// Until when an instance is not sent to a host again to which its last move failed; `None` if it may be.
+fn declined_until(turn: &Turn<'_>, instance: &InstanceInfo, to: &str) -> Option<u32> {
+    if instance.tries == 0 {
+        return None;
+    }
+    let fact = |key| turn.view.attr(&Subject::Instance(instance.id.clone()), key);
+    fact("declined-by").filter(|by| by == to)?;
+    let at: u32 = fact("declined-at")?.parse().ok()?;
+    let until = at.saturating_add(SAME_AGAIN * instance.tries);
+    (turn.now < until).then_some(until)
 }
 
 /// The manager moves it by itself, in its own time, which is not endless.

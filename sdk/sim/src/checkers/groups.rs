@@ -80,8 +80,7 @@ impl Groups {
             let now = sight.ground.latest(sight.at);
             let counts = |back: &Option<Time>| back.is_none_or(|back| now < back + recovery);
             let out = self.out.get(&group).into_iter().flatten();
-            let all: Vec<&str> =
-                out.filter(|(_, back)| counts(back)).map(|(id, _)| id.as_str()).collect();
+            let all: Vec<&str> = out.filter(|(_, back)| counts(back)).map(|(id, _)| id.as_str()).collect();
             if all.len() > most as usize {
                 let what =
                     format!("group {group} bears {most} out, and these are or recover: {}", all.join(", "));
