@@ -150,6 +150,7 @@ struct Seen<'a> {
     instances: BTreeMap<&'a InstanceId, &'a Instance>,
     groups: BTreeMap<&'a GroupId, &'a Group>,
     returned: BTreeMap<&'a InstanceId, Time>,
+    missed: BTreeMap<&'a HostId, Time>,
 }
 
 impl<'a> Seen<'a> {
@@ -157,9 +158,16 @@ impl<'a> Seen<'a> {
     fn take(&mut self, change: &'a Change, at: Time) {
         match change {
             Change::Host(host) => drop(self.hosts.insert(&host.id, host)),
-            Change::HostGone(id) => drop(self.hosts.remove(id)),
+            Change::HostGone(id) => {
+                self.hosts.remove(id);
+                self.missed.remove(id);
+            }
             Change::Instance(new) => {
-                if new.came_back(self.instances.insert(&new.id, new)) {
+                let old = self.instances.insert(&new.id, new);
+                if let Some(host) = new.did_not_come_to(old) {
+                    self.missed.insert(host, at);
+                }
+                if new.came_back(old) {
                     self.returned.insert(&new.id, at);
                 }
             }
@@ -173,12 +181,13 @@ impl<'a> Seen<'a> {
     }
 
     fn fill(self, state: &mut State) {
-        let Seen { hosts, instances, groups, returned } = self;
+        let Seen { hosts, instances, groups, returned, missed } = self;
         state.inventory = Arc::new(Inventory::of(
             hosts.into_values().cloned().map(Arc::new),
             instances.into_values().cloned().map(Arc::new),
             groups.into_values().cloned().map(Arc::new),
         ));
+        state.missed = missed.into_iter().map(|(id, at)| (id.clone(), at)).collect();
         state.returned = returned.into_iter().map(|(id, at)| (id.clone(), at)).collect();
     }
 }

@@ -143,6 +143,14 @@ impl Instance {
         was_out && self.is_settled()
     }
 
+    /// The host to which it was on its way at the look before, if it is neither there now nor on its way to it.
+    pub(crate) fn did_not_come_to<'a>(&self, old: Option<&'a Instance>) -> Option<&'a HostId> {
+        // The other end of one that has arrived and is to be confirmed is where it came from.
+        let old = old.filter(|old| old.state != InstanceState::Moved)?;
+        let meant = old.other_end.as_ref()?;
+        self.ends().all(|end| end != meant).then_some(meant)
+    }
+
     /// True if it serves its application and nothing is being done to it.
     pub fn is_settled(&self) -> bool {
         self.state == InstanceState::Active && self.other_end.is_none()

@@ -10,7 +10,7 @@ use crate::ask::{Ask, AskKind, AskStatus};
 use crate::constraint::{Constrained, Constraint, Constraints};
 use crate::effect::{EffectKind, Outcome};
 use crate::finder::Finder;
-use crate::id::{InstanceId, ProjectId, SessionId, SubscriptionId};
+use crate::id::{HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::{Change, Inventory};
 use crate::message::Subscription;
 use crate::past::{Note, Past};
@@ -32,6 +32,9 @@ pub struct State {
     pub inventory: Arc<Inventory>,
     /// When an instance was last seen to come back into service: as a member of a group it recovers from then on (R2).
     pub returned: SharedMap<InstanceId, Time>,
+    /// When an instance that was on its way to a host was last seen neither there nor on its way: an infrastructure may
+    /// show a move as over some seconds before it says where the instance is (R4).
+    pub missed: BTreeMap<HostId, Time>,
     /// All sessions that are not removed.
     pub sessions: SharedMap<SessionId, Arc<Session>>,
     /// Where to look in them: follows from them.
@@ -176,13 +179,19 @@ impl State {
     }
 
     fn observe(&mut self, change: &Change, at: Time) {
-        if let Change::Instance(new) = change
-            && new.came_back(self.inventory.instance(&new.id))
-        {
-            self.returned.insert(new.id.clone(), at);
-        }
-        if let Change::InstanceGone(id) = change {
-            self.returned.remove(id);
+        match change {
+            Change::Instance(new) => {
+                let old = self.inventory.instance(&new.id);
+                if let Some(host) = new.did_not_come_to(old) {
+                    self.missed.insert(host.clone(), at);
+                }
+                if new.came_back(old) {
+                    self.returned.insert(new.id.clone(), at);
+                }
+            }
+            Change::InstanceGone(id) => drop(self.returned.remove(id)),
+            Change::HostGone(id) => drop(self.missed.remove(id)),
+            Change::Host(_) | Change::Group(_) | Change::GroupGone(_) => {}
         }
         Arc::make_mut(&mut self.inventory).apply(change);
     }

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::ask::{Ask, AskKind, MoveHow};
+use crate::ask::{Ask, AskKind, AskStatus, MoveHow};
 use crate::decision::{Decision, Planned, Waiting};
 use crate::effect::{EffectKind, Subject};
 use crate::group::Limits;
@@ -250,13 +250,22 @@ impl View {
     }
 
     fn instance_info(&self, session: &Session, seen: &Instance) -> InstanceInfo {
-        let subject = Subject::Instance(seen.id.clone());
+        // Next to always nothing has failed, and a key is not made in vain.
+        let tries = if session.declined.contains_key(&seen.id) {
+            session.tries.get(&format!("move {}", seen.id)).copied().unwrap_or_default()
+        } else {
+            0
+        };
         InstanceInfo {
             seen: seen.clone(),
             group: self.state.groups_of(seen).last().cloned(),
-            tries: session.tries.get(&format!("move {}", seen.id)).copied().unwrap_or_default(),
-            busy: self.state.in_flight(&subject).is_some(),
+            tries,
+            busy: self.is_busy(seen),
         }
+    }
+
+    fn is_busy(&self, seen: &Instance) -> bool {
+        self.state.in_flight(&Subject::Instance(seen.id.clone())).is_some()
     }
 
     /// The session's projects after an id, at most [`PAGE`].
@@ -332,7 +341,7 @@ impl View {
     }
 
     /// A further fact about a subject, as text: of a host `vcpus`, `memory-mb`, `free-vcpus`, `free-memory-mb`,
-    /// `missing-vcpus`, `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, where its last move was to go
+    /// `missing-vcpus`, `leaving`, `resting`, `boot`, `found`, `release-tries`; of an instance `vcpus`, `memory-mb`, `moves`, where its last move was to go
     /// and when it failed (`declined-by`, `declined-at`), what its owner states (`lead-time`, `migration-type`), since when it may be touched (`notice-until`), what its group bears (`group-name`,
     /// `max-impacted-members`, `recovery-time`), how much of that is left (`impact-left`) and when there may be more
     /// (`recovered-at`). `None` if there is none of that name.
@@ -348,6 +357,10 @@ impl View {
                     "free-memory-mb" => Some(self.state.free(id, None).memory_mb.to_string()),
                     "missing-vcpus" => {
                         Some(Rooms::new(&self.state, self.own()?).missing(id).vcpus.to_string())
+                    }
+                    "leaving" => Some(self.on(id).count().to_string()),
+                    "resting" => {
+                        Some(self.on(id).filter(|instance| !self.is_busy(instance)).count().to_string())
                     }
                     "boot" => Some(seen.boot.clone()),
                     "release-tries" => {
@@ -391,7 +404,13 @@ impl View {
         }
     }
 
-    /// A further fact about the session, as text: `scale-in-max`, the most vcpus that managers may be asked to give back.
+    /// The instances on a host, without those that only come to it.
+    fn on<'a>(&'a self, host: &'a HostId) -> impl Iterator<Item = &'a Instance> {
+        self.state.inventory.holding(host).filter(|instance| instance.host == *host)
+    }
+
+    /// A further fact about the session, as text: `scale-in-max`, the most vcpus that managers may be asked to give back;
+    /// `unagreed`, how many of its managed projects have not agreed to the latest MAINTENANCE, or were not asked.
     pub fn session_attr(&self, key: &str) -> Option<String> {
         let session = self.own()?;
         match key {
@@ -400,6 +419,14 @@ impl View {
                 let seen = computes.filter_map(|(id, _)| self.state.inventory.host(id));
                 let largest = seen.map(|host| host.capacity.vcpus).max().unwrap_or_default();
                 Some(session.plan.terms.scale_in_max.unwrap_or(largest).to_string())
+            }
+            "unagreed" => {
+                let agreed = |project: &ProjectId| {
+                    let ask = session.latest_ask(project, AskKind::Maintenance, None);
+                    ask.is_some_and(|ask| matches!(ask.status, AskStatus::Acked { .. }))
+                };
+                let managed = session.projects.iter().filter(|(_, work)| work.managed);
+                Some(managed.filter(|(project, _)| !agreed(project)).count().to_string())
             }
             _ => None,
         }

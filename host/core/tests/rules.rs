@@ -382,6 +382,27 @@ fn work_follows_the_fence_and_an_empty_host_inside_the_window() {
         scene.see(Change::Instance(arriving));
     };
     check(coming, work("a"), Some(Rule::R4));
+    // It is shown as being at rest where it was, and that may be told too early.
+    let not_come = |before: Millis| {
+        move |scene: &mut Scene| {
+            coming(scene);
+            let change = Change::Instance(instance("i3", "b", None));
+            scene.record(NOW - before, None, Body::Observed { change });
+        }
+    };
+    check(not_come(Millis(9_999)), work("a"), Some(Rule::R4));
+    check(not_come(Millis(10_000)), work("a"), None);
+    let left = |scene: &mut Scene| {
+        let moved = Instance {
+            state: InstanceState::Moved,
+            other_end: Some("a".into()),
+            ..instance("i1", "x", None)
+        };
+        scene.see(Change::Instance(moved));
+        emptied(scene);
+        scene.record(NOW, None, Body::Observed { change: Change::Instance(instance("i1", "x", None)) });
+    };
+    check(left, work("a"), None);
     let window = |start: Time, end: Option<Time>| {
         move |scene: &mut Scene| {
             roomy(scene);

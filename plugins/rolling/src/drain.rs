@@ -35,22 +35,27 @@ pub fn note(host: &str) -> String {
 /// # Errors
 /// It is not empty yet.
 pub fn empty(turn: &mut Turn<'_>, host: &HostInfo, kind: AskKind, room: &dyn Room) -> Step {
+    let count = |key| turn.view.attr(&Subject::Host(host.id.clone()), key)?.parse::<u32>().ok();
+    if let (Some(0), Some(left @ 1..)) = (count("resting"), count("leaving")) {
+        // Most decisions meet hosts on which everything is on its way: they need no closer look.
+        return Err(all_on_their_way(turn, host, left));
+    }
     let leaving: Vec<InstanceInfo> =
         turn.view.all_instances(&host.id).into_iter().filter(|instance| instance.host == host.id).collect();
     if leaving.is_empty() {
         return restless(turn, host, "instances on their way from or to it to come to rest", None, None);
     }
     if leaving.iter().all(|instance| instance.busy) {
-        return Err(turn.look_again(format!(
-            "{} to become empty, instances left: {}",
-            host.id,
-            leaving.len()
-        )));
+        return Err(all_on_their_way(turn, host, leaving.len() as u32));
     }
     let agreed = owners_agree(turn, host, kind, &leaving)?;
     let places = places(turn, host, &leaving, room)?;
     room.is_found(turn);
     move_all(turn, host, &leaving, &agreed, &places)
+}
+
+fn all_on_their_way(turn: &Turn<'_>, host: &HostInfo, left: u32) -> Waiting {
+    turn.look_again(format!("{} to become empty, instances left: {left}", host.id))
 }
 
 /// Ends the decision if there is no room for what is on the host.

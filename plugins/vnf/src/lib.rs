@@ -51,8 +51,10 @@ fn next(turn: &mut Turn<'_>) -> Step {
 fn roll(turn: &mut Turn<'_>) -> Step {
     let mut waits = Waits::default();
     // Projects that came since the beginning; whoever has nothing to do with them need not wait for them.
-    let newcomers = consent::everybody(turn, Question::about_all(AskKind::Maintenance));
-    waits.take(turn, newcomers)?;
+    if turn.view.session_attr("unagreed").as_deref() != Some("0") {
+        let newcomers = consent::everybody(turn, Question::about_all(AskKind::Maintenance));
+        waits.take(turn, newcomers)?;
+    }
     let in_hand = lanes::in_hand(turn);
     for host in &in_hand {
         let step = lanes::go_on(turn, host, &in_hand);

@@ -215,7 +215,7 @@ fn take(turn: &mut Turn<'_>, candidates: &[Candidate], heard: &Heard, in_hand: &
             },
         }
     }
-    let leaving = leaving(turn, in_hand);
+    let leaving = if may_be_taken.is_empty() { BTreeMap::new() } else { leaving(turn, in_hand) };
     let (mut best, mut refused) = (None, None);
     for candidate in may_be_taken {
         if let Some(why) = refusal(turn, candidate) {

@@ -4,6 +4,11 @@ use crate::id::HostId;
 use crate::inventory::{Host, HostKind};
 use crate::rules::{Case, Refusal, Rule};
 use crate::session::HostStage;
+use crate::time::Millis;
+
+/// How long an instance that was on its way to a host, and is shown neither there nor on its way, may still come: as long as
+/// a move of our own is believed to be under way then (`doubt` of the engine's settings).
+const MAY_STILL_COME: Millis = Millis::from_secs(10);
 
 /// R4: the window is open.
 pub(super) fn inside_window(case: &Case<'_>) -> Result<(), Refusal> {
@@ -42,6 +47,14 @@ pub(super) fn fenced_and_empty(case: &Case<'_>, host: &HostId) -> Result<(), Ref
     }
     if case.state.claims(host, None) != crate::inventory::Resources::default() {
         return Err(Rule::R4.refuses(format!("an instance is on its way to {host}")));
+    }
+    if let Some(until) =
+        case.state.missed.get(host).map(|at| *at + MAY_STILL_COME).filter(|at| case.now < *at)
+    {
+        let left = until.since(case.now);
+        return Err(
+            Rule::R4.refuses(format!("an instance was on its way to {host}, and may come for {left} more"))
+        );
     }
     Ok(())
 }
