@@ -196,11 +196,15 @@ impl<'a> Rooms<'a> {
                 && left(room, &filling.taken).fits(&instance.resources)
                 && self.groups_allow(instance, &bounds, &room.host, &filling.joined)
         };
-        // Who said no may have reasons that do not show: another one is tried before it.
-        let declined = self.session.declined.get(&instance.id).map(|(host, _)| host);
-        let elsewhere = |room: &&Room| declined.is_some_and(|host| room.host != *host) && fits(room);
-        let found = declined.and_then(|_| self.rooms.iter().find(elsewhere));
-        let Some(room) = found.or_else(|| self.rooms.iter().find(fits)) else {
+        let mut fitting = self.rooms.iter().filter(fits);
+        let first = fitting.next().map(|first| {
+            if self.is_declined(instance, first) {
+                fitting.next().filter(|other| self.is_as_good(instance, first, other)).unwrap_or(first)
+            } else {
+                first
+            }
+        });
+        let Some(room) = first else {
             return Err(format!("no host has room for instance {} ({})", instance.id, instance.resources));
         };
         let sum = filling.taken.entry(room.host.clone()).or_default();
@@ -209,6 +213,18 @@ impl<'a> Rooms<'a> {
             *filling.joined.entry((group.clone(), room.host.clone())).or_default() += 1;
         }
         Ok((instance.id.clone(), room.host.clone()))
+    }
+
+    /// True if the last move of it was to go there, and failed.
+    fn is_declined(&self, instance: &Instance, room: &Room) -> bool {
+        self.session.declined.get(&instance.id).is_some_and(|(host, _)| *host == room.host)
+    }
+
+    /// True if it is better sent elsewhere than where it was declined: nobody knows why it was. Not where it would have to leave
+    /// once more, unless it is the last try.
+    fn is_as_good(&self, instance: &Instance, declined: &Room, other: &Room) -> bool {
+        let tries = self.session.tries.get(&format!("move {}", instance.id)).copied().unwrap_or_default();
+        other.preference == declined.preference || tries + 1 >= self.session.plan.terms.rounds
     }
 
     /// True if a move of it is admitted: its place is claimed already.

@@ -84,11 +84,12 @@ fn where_the_last_move_failed_and_when() {
 }
 
 #[test]
-fn a_host_that_declined_an_instance_is_taken_again_only_if_there_is_no_other() {
-    let check = |change: fn(&mut Scene), expected: &str| {
+fn a_host_that_declined_an_instance_is_taken_again_if_others_are_worse_until_the_last_try() {
+    let check = |tries: u32, change: fn(&mut Scene), expected: &str| {
         let placed = view(|scene| {
             scene.session("s", |session| {
                 session.declined.insert("i1".into(), ("x".into(), NOW));
+                session.tries.insert("move i1".into(), tries);
             });
             change(scene);
         });
@@ -96,9 +97,13 @@ fn a_host_that_declined_an_instance_is_taken_again_only_if_there_is_no_other() {
         let to = placed.iter().find(|(instance, _)| instance.as_str() == "i1").map(|(_, to)| to.as_str());
         assert_eq!(to, Some(expected));
     };
-    check(nothing, "b");
+    // `b` is to be emptied itself.
+    check(1, nothing, "x");
+    check(2, nothing, "b");
+    let other = |scene: &mut Scene| scene.see(Change::Host(host("y", HostKind::Compute)));
+    check(1, other, "y");
     let full = |scene: &mut Scene| scene.see(Change::Instance(instance("i9", "b", None)));
-    check(full, "x");
+    check(2, full, "x");
 }
 
 #[test]

@@ -419,7 +419,8 @@ fn refold(journal: &MemJournal, state: &State) -> Option<String> {
         return Some("what is found fast is not what the sessions say".to_owned());
     }
     if again != *state {
-        return Some("the journal folds to another state than the engine has".to_owned());
+        let differs = first_difference(&format!("{again:#?}"), &format!("{state:#?}"));
+        return Some(format!("the journal folds to another state than the engine has: {differs}"));
     }
     let Ok(folded) = fold(&records) else {
         return Some("the journal folds one by one, and not at once".to_owned());
@@ -427,6 +428,17 @@ fn refold(journal: &MemJournal, state: &State) -> Option<String> {
     let at_once = State { switched_off: again.switched_off, held: again.held.clone(), ..folded.state };
     let same = at_once == again && folded.misfits.is_empty();
     (!same).then(|| "the journal folds to another state at once than one by one".to_owned())
+}
+
+/// The first line in which two texts differ, with those before it that say where that is.
+fn first_difference(one: &str, other: &str) -> String {
+    const BEFORE: usize = 12;
+    let at = one.lines().zip(other.lines()).position(|(one, other)| one != other).unwrap_or_default();
+    let lines = |text: &str| {
+        let lines = text.lines().skip(at.saturating_sub(BEFORE)).take(BEFORE + 1);
+        lines.map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    format!("[{}] and not [{}]", lines(one), lines(other))
 }
 
 impl Event {
