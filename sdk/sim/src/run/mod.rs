@@ -356,8 +356,9 @@ impl<'a> Run<'a> {
         self.truth.extend(trace.into_iter().map(Entry::from));
     }
 
+    /// Not while Fenix is down: how it stands is read off it.
     fn is_finished(&self) -> bool {
-        self.over_since.is_some_and(|since| self.now >= since + AFTERMATH)
+        self.engine.is_some() && self.over_since.is_some_and(|since| self.now >= since + AFTERMATH)
     }
 
     fn report(mut self) -> Report {
