@@ -196,7 +196,8 @@ fn text(lines: &[Line]) -> String {
          *bound*. *One at a time* is `vnf` with one slot; *batches* takes as many hosts as may be out, and the next ones when all of these are back; *random* goes to any host that the \
          rules allow. Work on a host takes 15 minutes on average, log-normal with the spread *cv*; a move half a minute. Moves are per \
          instance; *out* is how long an instance was out of service, on average; *broken* counts rules.\n\n\
-         Not measured: scenes of a thousand hosts with 50 instances each (`scenes::large`), one of which did not end within four minutes.\n\n\
+         Scenes of a thousand hosts with 50 instances each take minutes and are run by name (`scenes::large`); \
+         [BENCHMARKS](BENCHMARKS.md#planning) has what came of one.\n\n\
          | scene | cv | bound | clairvoyant | `vnf` | ratio | moves, clairvoyant | moves | out, s | broken | one at a time | batches | \
          random | moves, random | decisions | all, s | longest, ms |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
