@@ -5,7 +5,7 @@ mod scene;
 
 use std::sync::Arc;
 
-use fenix_core::ask::MoveHow;
+use fenix_core::ask::{AskKind, AskStatus, MoveHow};
 use fenix_core::constraint::{Constraint, Daily, GroupConstraint, InstanceConstraint};
 use fenix_core::effect::{EffectKind, Outcome, Subject};
 use fenix_core::id::EffectId;
@@ -135,6 +135,37 @@ fn how_much_of_what_is_on_a_host_has_no_place() {
         scene.session("s", |session| plan_of(session).terms.headroom = Resources::of(3, 0, 0));
     };
     assert_eq!(missing(keeps, "b"), "5");
+}
+
+#[test]
+fn how_many_instances_are_on_a_host_and_how_many_of_them_rest() {
+    let check = |change: fn(&mut Scene), leaving: &str, resting: &str| {
+        let view = view(change);
+        let of = |key| view.attr(&Subject::Host("a".into()), key).unwrap();
+        assert_eq!((of("leaving").as_str(), of("resting").as_str()), (leaving, resting));
+    };
+    check(nothing, "2", "2");
+    let moving: fn(&mut Scene) = |scene| {
+        let (instance, from, to) = ("i1".into(), "a".into(), "x".into());
+        scene.in_flight("s", 7, EffectKind::Move { instance, from, to, how: MoveHow::Migrate, ask: None });
+    };
+    check(moving, "2", "1");
+    // What only comes to it is not on it.
+    let coming: fn(&mut Scene) = |scene| {
+        let arriving = Instance { other_end: Some("a".into()), ..instance("i3", "b", None) };
+        scene.see(Change::Instance(arriving));
+    };
+    check(coming, "2", "2");
+}
+
+#[test]
+fn how_many_projects_have_not_agreed() {
+    let unagreed = |change: fn(&mut Scene)| view(change).session_attr("unagreed").unwrap();
+    assert_eq!(unagreed(nothing), "0");
+    assert_eq!(
+        unagreed(|scene| scene.asked("s", ask(2, AskKind::Maintenance, None, AskStatus::Nacked))),
+        "1"
+    );
 }
 
 #[test]
