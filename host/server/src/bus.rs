@@ -39,7 +39,8 @@ const PERSISTENT: u8 = 2;
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BusSettings {
-    /// Its brokers, tried in turn: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS.
+    /// Its brokers, tried in turn: `amqp://user:password@host:5672/vhost`, or `amqps://` with TLS, or `rabbit://` as the
+    /// `transport_url` of oslo.messaging, which may name several.
     pub brokers: Vec<String>,
     /// The exchange of notifications.
     pub exchange: Option<String>,
@@ -125,17 +126,16 @@ impl Bus {
         if settings.brokers.is_empty() {
             return Ok(None);
         }
-        let numbered = settings.brokers.iter().enumerate();
-        let brokers = numbered.map(|(at, broker)| {
-            let unusable = |why: String| BusError::Address { number: at + 1, why };
-            amqp(broker).and_then(|text| text.parse::<AMQPUri>()).map_err(unusable)
-        });
+        let mut brokers = Vec::new();
+        for (at, written) in settings.brokers.iter().enumerate() {
+            brokers.extend(amqp(written).map_err(|why| BusError::Address { number: at + 1, why })?);
+        }
         let authorities = settings.ca.as_ref().map(|path| {
             std::fs::read_to_string(path)
                 .map_err(|source| BusError::Authorities { path: path.clone(), source })
         });
         Ok(Some(Bus {
-            brokers: brokers.collect::<Result<_, _>>()?,
+            brokers,
             exchange: settings.exchange.clone().unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned()),
             durable: settings.durable,
             tls: OwnedTLSConfig { identity: None, cert_chain: authorities.transpose()? },
@@ -240,18 +240,21 @@ async fn send(channel: &Channel, exchange: &str, notification: &Value) -> Result
     }
 }
 
-/// An address in AMQP's own form. oslo.messaging writes `rabbit://`, where no virtual host means the first one.
-fn amqp(broker: &str) -> Result<String, String> {
-    let (scheme, rest) = broker.split_once("://").ok_or("it has no scheme")?;
-    match scheme {
-        "amqp" | "amqps" => Ok(broker.to_owned()),
-        "rabbit" => {
-            let (place, host) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = if host.is_empty() { "%2f" } else { host };
-            Ok(format!("amqp://{place}/{host}"))
+/// The brokers of an address. oslo.messaging writes `rabbit://`, and several with commas between them. No virtual host is the
+/// first one, `/`, in every form: AMQP's own would name one without a name, which RabbitMQ does not have.
+fn amqp(written: &str) -> Result<Vec<AMQPUri>, String> {
+    let (scheme, rest) = written.split_once("://").ok_or("it has no scheme")?;
+    let (places, vhost) = rest.split_once('/').unwrap_or((rest, ""));
+    let vhost = if vhost.is_empty() { "%2f" } else { vhost };
+    let (scheme, places) = match scheme {
+        "amqp" | "amqps" => (scheme, vec![places]),
+        "rabbit" if vhost.contains('?') => {
+            return Err("what follows the ? is for oslo.messaging; write amqps:// for TLS".to_owned());
         }
-        _ => Err("it begins with neither amqp://, amqps:// nor rabbit://".to_owned()),
-    }
+        "rabbit" => ("amqp", places.split(',').collect()),
+        _ => return Err("it begins with neither amqp://, amqps:// nor rabbit://".to_owned()),
+    };
+    places.into_iter().map(|place| format!("{scheme}://{place}/{vhost}").parse()).collect()
 }
 
 #[cfg(test)]
@@ -260,20 +263,33 @@ mod tests {
 
     #[test]
     fn addresses_are_read_in_both_forms() {
-        let check = |broker: &str, host: &str, vhost: &str| {
-            let uri: AMQPUri = amqp(broker).unwrap().parse().unwrap();
-            assert_eq!((uri.authority.host.as_str(), uri.vhost.as_str()), (host, vhost), "{broker}");
+        let check = |written: &str, hosts: &[&str], vhost: &str| {
+            let brokers = amqp(written).unwrap();
+            let read: Vec<&str> = brokers.iter().map(|broker| broker.authority.host.as_str()).collect();
+            assert_eq!(read, hosts, "{written}");
+            assert!(brokers.iter().all(|broker| broker.vhost == vhost), "{written}");
         };
-        check("rabbit://u:p@broker:5672/", "broker", "/");
-        check("rabbit://u:p@broker:5672", "broker", "/");
-        check("rabbit://u:p@broker:5672/nova", "broker", "nova");
-        check("amqp://u:p@broker:5672/%2f", "broker", "/");
-        check("amqps://u:p@broker:5671/x", "broker", "x");
+        check("rabbit://u:p@broker:5672/", &["broker"], "/");
+        check("rabbit://u:p@broker:5672", &["broker"], "/");
+        check("rabbit://u:p@broker:5672/nova", &["broker"], "nova");
+        check("rabbit://u:p@one:5672,u:p@two:5672/nova", &["one", "two"], "nova");
+        check("rabbit://u:p@one:5672,u:p@two:5672", &["one", "two"], "/");
+        check("amqp://u:p@broker:5672/%2f", &["broker"], "/");
+        check("amqp://u:p@broker:5672/", &["broker"], "/");
+        check("amqp://u:p@broker", &["broker"], "/");
+        check("amqps://u:p@broker:5671/x", &["broker"], "x");
     }
 
     #[test]
     fn a_bad_address_is_named_without_its_password() {
-        for broker in ["u:s3cret@broker", "http://u:s3cret@broker/", "amqp://u:s3cret@broker:port/"] {
+        let bad = [
+            "u:s3cret@broker",
+            "http://u:s3cret@broker/",
+            "amqp://u:s3cret@broker:port/",
+            "rabbit://u:s3cret@one:5672,u:s3cret@two:port/",
+            "rabbit://u:s3cret@broker/?ssl=1",
+        ];
+        for broker in bad {
             let settings = BusSettings { brokers: vec![broker.to_owned()], ..BusSettings::default() };
             let why = Bus::new(&settings).unwrap_err().to_string();
             assert!(why.starts_with("broker 1 of `bus.brokers`"), "{why}");

@@ -57,6 +57,17 @@ fn a_manager_may_have_signed_cloud_events() {
 }
 
 #[test]
+fn a_manager_to_which_an_alarm_points_already_subscribes_to_nothing() {
+    let rig = Rig::start(&small_cloud());
+    let manager = rig.manager(&["--no-subscription"]);
+    assert_eq!(get(&rig.at("/v1/subscriptions")).good()["subscriptions"], json!([]));
+    // Stands for the alarm.
+    rig.subscribe(&manager.address);
+    let end = wait_for_end(&rig.begin(&sample_body(&["compute-1"])));
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+}
+
+#[test]
 fn a_slow_manager_gets_its_time() {
     check_done(&["--mode", "slow", "--delay", "1"]);
 }

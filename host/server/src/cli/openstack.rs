@@ -239,7 +239,7 @@ async fn alarms(openstack: &OpenStack) -> Result<String, String> {
     let once: Vec<&str> =
         wishes.iter().filter(|alarm| !alarm.repeats).map(|alarm| alarm.project.as_str()).collect();
     match once.is_empty() {
-        true => Ok(format!("{} alarms are for {SCHEDULED}", wishes.len())),
+        true => Ok(format!("event alarms for {SCHEDULED}: {}", wishes.len())),
         false => Err(format!(
             "alarms that fire only once, so that their managers hear of the first event ever and no other: those of {}; \
              `repeat_actions` must be true",

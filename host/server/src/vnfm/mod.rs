@@ -1,6 +1,6 @@
 //! `fenix vnfm`: an application manager to try things out with.
 //!
-//! It meets Fenix over HTTP only, like any other manager: it registers, gets alarms, reads which instances they are
+//! It meets Fenix over HTTP only, like any other manager: it registers, or has an event alarm in Aodh, gets alarms, reads which instances they are
 //! about, and answers. Its application it scales and moves through the simulated cloud. It can also be unhelpful.
 
 use std::net::SocketAddr;
@@ -89,6 +89,9 @@ pub struct VnfmArgs {
     /// In what form it wants its events
     #[arg(long, value_enum, default_value_t = Form::Aodh)]
     format: Form,
+    /// Subscribe to nothing: its project's event alarm in Aodh already points to it
+    #[arg(long, conflicts_with = "format")]
+    no_subscription: bool,
     /// Seconds before a slow manager answers
     #[arg(long, default_value_t = 30)]
     delay: u64,
@@ -138,7 +141,8 @@ pub async fn run(args: VnfmArgs) -> Result<(), Failure> {
     let router = Router::new().route("/maintenance", post(take)).with_state(Arc::new(desk));
     let serving = tokio::spawn(listen::serve(listener, router, None, stop.clone()));
     let url = format!("http://{address}/maintenance");
-    let registered = register(&fenix, &args.project, &url, secret.as_ref(), &mut stop).await?;
+    let registered = args.no_subscription
+        || register(&fenix, &args.project, &url, secret.as_ref(), &mut stop).await?;
     if registered {
         print::line(format!("ready: {url}"));
         let manager = Manager {
