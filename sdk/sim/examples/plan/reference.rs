@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fenix_core::decision::Decision;
 use fenix_core::id::{Digest, HostId};
@@ -30,12 +30,18 @@ pub(crate) enum Who {
     Random,
 }
 
-/// What its decisions took.
+/// What its decisions took of a processor's time.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Spent {
     pub(crate) all: Duration,
     pub(crate) longest: Duration,
     pub(crate) decisions: u64,
+}
+
+/// What this thread has had of a processor's time.
+fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// The plug-ins of one run.
@@ -117,9 +123,9 @@ impl Plugins for Compared<'_> {
     }
 
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
-        let begun = Instant::now();
+        let begun = processor_time();
         let verdict = self.components.decide(plugin, view, wakeup);
-        let took = begun.elapsed();
+        let took = processor_time().saturating_sub(begun);
         let Spent { all, longest, decisions } = self.spent.get();
         self.spent.set(Spent { all: all + took, longest: longest.max(took), decisions: decisions + 1 });
         let mut verdict = verdict?;
