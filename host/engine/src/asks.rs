@@ -141,6 +141,7 @@ impl Engine {
         if !session.projects.contains_key(project) {
             return Err(CommandError::NoProject { session: id.clone(), project: project.clone() });
         }
+        let quiet = Time(self.now.0.saturating_sub(self.settings.quiet.0));
         let answered = session
             .open_asks
             .iter()
@@ -149,6 +150,9 @@ impl Engine {
             .filter(|ask| to.is_none_or(|to| to == ask.id))
             .filter(|ask| instance.is_none_or(|instance| ask.instances.contains(instance)))
             .filter(|ask| is_about(&reply, ask))
+            .filter(|ask| {
+                to.is_some() || ask.delivered_at.is_some() || !may_mean_another(session, ask, quiet)
+            })
             .find(|ask| self.was_sent(id, ask));
         let Some(ask) = answered else { return Ok(Answer::Idle) };
         let (ask, kind) = (ask.clone(), ask.kind);
@@ -356,4 +360,19 @@ fn window(session: &Session, kind: AskKind, now: Time) -> Millis {
 fn is_about(reply: &Reply, ask: &Ask) -> bool {
     let mut named = reply.actions.keys().filter(|id| !id.as_str().is_empty()).peekable();
     named.peek().is_none() || named.any(|id| ask.instances.contains(id))
+}
+
+/// True if an answer may mean an earlier question about the same instance, on a host that it has left since: one that nobody
+/// answered, or somebody a moment ago, who may say it twice. Which one its manager means is known once it has the later one,
+/// or names it (R1).
+fn may_mean_another(session: &Session, ask: &Ask, answered_before: Time) -> bool {
+    let is_settled = |other: &Ask| {
+        let is_answered = matches!(other.status, AskStatus::Acked { .. } | AskStatus::Nacked);
+        is_answered && other.ended_at.is_some_and(|at| at < answered_before)
+    };
+    session.asks.values().filter(|other| other.id < ask.id && !is_settled(other)).any(|other| {
+        (&other.project, other.kind) == (&ask.project, ask.kind)
+            && other.host != ask.host
+            && other.instances.iter().any(|instance| ask.instances.contains(instance))
+    })
 }

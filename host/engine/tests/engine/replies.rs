@@ -5,12 +5,13 @@ use fenix_core::constraint::{Constraint, InstanceConstraint};
 use fenix_core::decision::Decision;
 use fenix_core::id::AskId;
 use fenix_core::record::Body;
-use fenix_core::session::Phase;
+use fenix_core::session::{Phase, Plan};
 use fenix_engine::Settings;
 use fenix_engine::command::{Answer, Command, CommandError};
+use fenix_engine::event::DeliveryError;
 
 use crate::cloud::instance;
-use crate::harness::{World, ack, ask, nack, secs};
+use crate::harness::{World, ack, ask, nack, secs, verdict};
 
 const PREPARE: AskKind = AskKind::PrepareMaintenance;
 
@@ -20,10 +21,14 @@ fn status(world: &World, ask: u32) -> &AskStatus {
 
 /// PREPARE about `a` is with the manager, and is about `i1` and `i3`.
 fn prepared() -> World {
+    prepared_as(crate::harness::plan())
+}
+
+fn prepared_as(plan: Plan) -> World {
     let mut world = World::new();
     world.truth.instances.insert("i3".into(), instance("i3", "p", "a"));
     world.pass(secs(60));
-    world.open("s", crate::harness::plan(), &["a", "b"]).unwrap();
+    world.open("s", plan, &["a", "b"]).unwrap();
     world.agree(AskKind::Maintenance, None);
     world.decide([ask(PREPARE, Some("a"))]);
     world.deliver_all();
@@ -133,6 +138,38 @@ fn an_answer_about_other_instances_is_no_consent_whatever_is_stated_for_these() 
     assert_eq!(status(&world, 1), &AskStatus::Open);
     // Whoever names nobody means what was stated.
     assert_eq!(world.reply(ack(PREPARE, &[])), Ok(Answer::Done));
+}
+
+/// `i1` left `a` for `b`. An answer that comes before the question about `b` has arrived may be one to that about `a`: a late
+/// one, or the last one once more.
+#[test]
+fn an_answer_that_may_mean_an_earlier_question_is_no_consent_to_one_that_has_not_arrived() {
+    let mut world = prepared();
+    world.truth.change(&"i1".into(), |seen| seen.host = "b".into());
+    world.pass(secs(60));
+    let yes = ack(PREPARE, &[("i1", MoveHow::Migrate), ("i3", MoveHow::Migrate)]);
+    assert_eq!(status(&world, 1), &AskStatus::Expired);
+    world.decide([ask(PREPARE, Some("b"))]);
+    assert_eq!(world.reply(yes.clone()), Ok(Answer::Idle), "late");
+    world.mail_says(Ok(()));
+    assert_eq!(world.reply(yes.clone()), Ok(Answer::Done));
+}
+
+#[test]
+fn an_answer_that_is_doubled_is_no_consent_to_a_question_that_has_not_arrived() {
+    let mut plan = crate::harness::plan();
+    plan.terms.maintenance_reply = secs(200);
+    let mut world = prepared_as(plan);
+    world.truth.change(&"i1".into(), |seen| seen.host = "b".into());
+    world.pass(secs(60));
+    world.pause().unwrap();
+    world.say("s", Ok(verdict([ask(PREPARE, Some("b"))], None)));
+    world.resume().unwrap();
+    world.mail_says(Err(DeliveryError::Unreachable("nobody listens".into())));
+    let yes = ack(PREPARE, &[("i1", MoveHow::Migrate), ("i3", MoveHow::Migrate)]);
+    assert_eq!(world.reply(yes.clone()), Ok(Answer::Done), "to that about `a`");
+    assert_eq!(world.reply(yes), Ok(Answer::Idle));
+    assert_eq!(status(&world, 2), &AskStatus::Open);
 }
 
 #[track_caller]

@@ -141,8 +141,8 @@ pub async fn run(args: VnfmArgs) -> Result<(), Failure> {
     let router = Router::new().route("/maintenance", post(take)).with_state(Arc::new(desk));
     let serving = tokio::spawn(listen::serve(listener, router, None, stop.clone()));
     let url = format!("http://{address}/maintenance");
-    let registered = args.no_subscription
-        || register(&fenix, &args.project, &url, secret.as_ref(), &mut stop).await?;
+    let registered =
+        args.no_subscription || register(&fenix, &args.project, &url, secret.as_ref(), &mut stop).await?;
     if registered {
         print::line(format!("ready: {url}"));
         let manager = Manager {

@@ -11,7 +11,7 @@ use super::{Check, Checker, Findings, Sight, move_of};
 use crate::scenario::{Freeze, START};
 use crate::truth::Truth;
 
-/// How long Fenix may not know that others took room: it reads everything once a minute, and a read can be lost, or
+/// How long Fenix may not know what others did: it reads everything once a minute, and a read can be lost, or
 /// Fenix be down. While the cloud is out of reach it reads nothing.
 const STALE: Millis = Millis::from_secs(300);
 
@@ -49,8 +49,9 @@ fn refused(sight: &Sight<'_>, instance: &InstanceId, to: &HostId, found: &mut Fi
     if seen.moving.is_some() || seen.host == *to || !open || host.free().fits(need) {
         return;
     }
-    let others = host.others_came.is_some_and(|at| sight.at < at + STALE + out_of_reach(sight, at));
-    if !others {
+    let is_news = |at: Time| sight.at < at + STALE + out_of_reach(sight, at);
+    // Or they made it larger: there was room for what it was.
+    if !host.others_came.into_iter().chain(seen.others_resized).any(is_news) {
         let what = format!("there is no room for {instance} on {to}, and nobody but Fenix took any");
         found.add(Check::R5, sight.at, what);
     }

@@ -38,6 +38,8 @@ pub(super) struct InstanceTruth {
     pub(super) before: Option<(HostId, Time)>,
     /// The move under way or unconfirmed.
     pub(super) moving: Option<Moving>,
+    /// When somebody else than Fenix last gave it other resources.
+    pub(super) others_resized: Option<Time>,
 }
 
 /// A move under way, or arrived and not confirmed.
@@ -175,6 +177,7 @@ impl Ground {
                     host: instance.host.clone(),
                     before: None,
                     moving: None,
+                    others_resized: None,
                 };
                 self.instances.insert(instance.id.clone(), known);
             }
@@ -210,6 +213,9 @@ impl Ground {
             }
             Happening::MoveConfirmed { instance, .. } => self.with(instance, |seen| seen.moving = None),
             Happening::InstanceStarted { instance } => self.with(instance, |seen| seen.moving = None),
+            Happening::InstanceResized { instance, .. } if by == Actor::Other => {
+                self.with(instance, |seen| seen.others_resized = Some(at));
+            }
             Happening::MoveShownOver { .. }
             | Happening::OutOfService { .. }
             | Happening::InService { .. }
