@@ -40,4 +40,6 @@ build() {
 [ -x "$binary" ] || build
 
 "$binary" --version
-FENIX_PREVIOUS=$binary cargo nextest run --locked --workspace --test e2e -E 'test(upgrade::)' --no-fail-fast
+# With the features of the tests on OpenStack, though these are others: those may run meanwhile, and cargo would put another
+# binary where they start theirs from.
+FENIX_PREVIOUS=$binary cargo nextest run --locked --workspace --features fenix-tests/openstack --test e2e -E 'test(upgrade::)' --no-fail-fast
