@@ -3,7 +3,7 @@
 use super::table::{Row, Table};
 
 const NOT_UNDER: &str = "the rule is not asked about such a decision";
-const SETTLED: &str = "controllers lose no power here, and what R6 asks was asked when the host was fenced";
+const SETTLED: &str = "what R6 asks was asked when the host was fenced";
 const NOT_SENT: &str = "the engine itself sends nothing to the cloud for it";
 const AT_ONCE: &str = "it is begun in the moment in which it is admitted";
 const HELD: &str = "a host with an effect in flight enters no other stage";
@@ -16,7 +16,6 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
     match row.table {
         Table::Refusal => refusal(first, then),
         Table::Withdrawal => match first {
-            "R6" => Some(SETTLED),
             "R7" => Some(HELD),
             "R9" | "R10" => Some(BEGUN),
             _ => None,
@@ -39,10 +38,10 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
     }
 }
 
-/// True for what may be met and need not: lead time that was given is lost only to a statement that comes between admission
-/// and dispatch, which is next to no time.
+/// True for what may be met and need not: between admission and dispatch, which is next to no time, lead time that was given
+/// is lost only to a statement, and a place among those that may be out only to somebody who takes another host out.
 pub(super) fn is_seldom(row: &Row) -> bool {
-    row.table == Table::Withdrawal && row.words == "R3"
+    row.table == Table::Withdrawal && matches!(row.words.as_str(), "R3" | "R6")
 }
 
 /// Every decision is under R8; the rest as `rules::admit` and its table say.
