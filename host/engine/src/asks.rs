@@ -141,7 +141,8 @@ impl Engine {
         if !session.projects.contains_key(project) {
             return Err(CommandError::NoProject { session: id.clone(), project: project.clone() });
         }
-        let quiet = Time(self.now.0.saturating_sub(self.settings.quiet.0));
+        // Whoever answered before that does not say it twice any more.
+        let settled = Time(self.now.0.saturating_sub(self.settings.quiet.0));
         let answered = session
             .open_asks
             .iter()
@@ -151,7 +152,7 @@ impl Engine {
             .filter(|ask| instance.is_none_or(|instance| ask.instances.contains(instance)))
             .filter(|ask| is_about(&reply, ask))
             .filter(|ask| {
-                to.is_some() || ask.delivered_at.is_some() || !may_mean_another(session, ask, quiet)
+                to.is_some() || ask.delivered_at.is_some() || !may_mean_another(session, ask, settled)
             })
             .find(|ask| self.was_sent(id, ask));
         let Some(ask) = answered else { return Ok(Answer::Idle) };
@@ -365,10 +366,10 @@ fn is_about(reply: &Reply, ask: &Ask) -> bool {
 /// True if an answer may mean an earlier question about the same instance, on a host that it has left since: one that nobody
 /// answered, or somebody a moment ago, who may say it twice. Which one its manager means is known once it has the later one,
 /// or names it (R1).
-fn may_mean_another(session: &Session, ask: &Ask, answered_before: Time) -> bool {
+fn may_mean_another(session: &Session, ask: &Ask, settled: Time) -> bool {
     let is_settled = |other: &Ask| {
         let is_answered = matches!(other.status, AskStatus::Acked { .. } | AskStatus::Nacked);
-        is_answered && other.ended_at.is_some_and(|at| at < answered_before)
+        is_answered && other.ended_at.is_some_and(|at| at < settled)
     };
     session.asks.values().filter(|other| other.id < ask.id && !is_settled(other)).any(|other| {
         (&other.project, other.kind) == (&ask.project, ask.kind)

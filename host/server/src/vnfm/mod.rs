@@ -1,7 +1,8 @@
 //! `fenix vnfm`: an application manager to try things out with.
 //!
-//! It meets Fenix over HTTP only, like any other manager: it registers, or has an event alarm in Aodh, gets alarms, reads which instances they are
-//! about, and answers. Its application it scales and moves through the simulated cloud. It can also be unhelpful.
+//! It meets Fenix over HTTP only, like any other manager: it registers, unless it has an event alarm in Aodh, gets alarms,
+//! reads which instances they are about, and answers. Its application it scales and moves through the simulated cloud. It can
+//! also be unhelpful.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
