@@ -22,6 +22,7 @@ pub mod group;
 pub mod hosts;
 pub mod message;
 pub mod outbox;
+pub mod package;
 pub mod past;
 pub mod policy;
 pub mod session;

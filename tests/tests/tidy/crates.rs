@@ -19,17 +19,32 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fenix-store", &["fenix-core", "fenix-engine"]),
     ("fenix-wasm", &["fenix-core", "fenix-engine"]),
     ("fenix-cloud", &["fenix-core", "fenix-engine"]),
+    // What it fetches nobody reads before it is checked: neither the sandbox nor the engine.
+    ("fenix-packages", &["fenix-core"]),
     ("fenix-sdk", &[]),
     ("fenix-plugin-build", &[]),
     ("fenix-shipped", &["fenix-plugin-build"]),
     ("fenix-sim", &BELOW_THE_SHELLS),
-    ("fenix", &BELOW_THE_SHELLS),
+    ("fenix", &BELOW_THE_SERVER),
     ("fenix-tests", &[]),
     ("fenix-fuzz", &[]),
 ];
 
 /// Tests of everything, which may reach everything.
 const TESTS: [&str; 2] = ["fenix-tests", "fenix-fuzz"];
+
+/// What the server puts together: packages come over a network that virtual time does not have.
+const BELOW_THE_SERVER: [&str; 9] = [
+    "fenix-core",
+    "fenix-verify",
+    "fenix-engine",
+    "fenix-store",
+    "fenix-wasm",
+    "fenix-cloud",
+    "fenix-packages",
+    "fenix-shipped",
+    "fenix-plugin-build",
+];
 
 /// What the two drivers of the engine, the server and virtual time, put together.
 const BELOW_THE_SHELLS: [&str; 8] = [
@@ -47,7 +62,7 @@ const BELOW_THE_SHELLS: [&str; 8] = [
 const MAY_REACH: &[(&str, &[&str])] = &[
     ("wasmtime", &["fenix-wasm", "fenix-sim", "fenix"]),
     ("sled", &["fenix-store", "fenix-sim", "fenix"]),
-    ("tokio", &["fenix-cloud", "fenix-sim", "fenix"]),
+    ("tokio", &["fenix-cloud", "fenix-packages", "fenix-sim", "fenix"]),
     ("rand", &["fenix-cloud", "fenix-sim", "fenix"]),
     ("axum", &["fenix"]),
     ("clap", &["fenix"]),
