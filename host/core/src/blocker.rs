@@ -49,6 +49,8 @@ pub enum What {
     Quarantined,
     /// The journal cannot be relied on, so nothing new is begun in any session.
     Held,
+    /// What the session brings is being fetched.
+    Packages,
     /// The session was halted for somebody to look at.
     Parked,
     /// An administrator holds the session.
@@ -78,6 +80,9 @@ pub fn blockers(state: &State, id: &SessionId, now: Time) -> Vec<Blocker> {
         until: session.waiting.until,
         then: "the workflow looks again".into(),
     }));
+    if session.is_running() && session.packages.are_missing() {
+        all.push(packages(session));
+    }
     let is_new = session.phase == Phase::Maintenance && all.is_empty();
     if session.is_running() && (is_new || !session.waiting.on.is_empty()) {
         let first = "the cloud to be read: nothing is decided before";
@@ -155,6 +160,18 @@ fn held(session: &Session, why: &str) -> Blocker {
         then:
             "mend the cause; until then what is under way is finished, and sessions can be paused and deleted"
                 .into(),
+    }
+}
+
+fn packages(session: &Session) -> Blocker {
+    let names: Vec<&str> = session.packages.wanted.iter().map(|package| package.name.as_str()).collect();
+    Blocker {
+        what: What::Packages,
+        on: names.join(", "),
+        detail: "its packages are being fetched: no host is touched before".into(),
+        since: session.updated_at,
+        until: None,
+        then: "it begins, or is parked with what was wrong".into(),
     }
 }
 

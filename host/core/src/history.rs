@@ -99,6 +99,14 @@ impl Session {
                 };
                 (format!("{} to {} not delivered", message.content.event_type(), message.to), why)
             }
+            Body::PackageFetched { package } => {
+                (format!("{} fetched", package.name), format!("{} bytes, {}", package.bytes, package.digest))
+            }
+            Body::PluginsPinned { workflow, actions } => {
+                let pins = std::iter::once(workflow).chain(actions);
+                let pins: Vec<String> = pins.map(|pin| format!("{} {}", pin.name, pin.version)).collect();
+                ("plug-ins pinned".into(), pins.join(", "))
+            }
             Body::Observed { .. }
             | Body::Subscribed { .. }
             | Body::Unsubscribed { .. }
@@ -111,6 +119,7 @@ impl Session {
             | Body::QuarantineCleared { .. }
             | Body::Commanded { .. }
             | Body::Opened { .. }
+            | Body::PackageWanted { .. }
             | Body::HostJoined { .. }
             | Body::ProjectJoined { .. }
             | Body::AskExtended { .. }

@@ -13,8 +13,9 @@ use crate::effect::{Effect, Outcome};
 use crate::id::{AskId, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::Change;
 use crate::message::{Delivery, Message, Subscription};
+use crate::package::{Package, PackageSpec};
 use crate::rules::Refusal;
-use crate::session::{ActionRun, Condition, HostStage, HostWork, Phase, Plan, Target};
+use crate::session::{ActionRun, Condition, HostStage, HostWork, Phase, Pin, Plan, Target};
 use crate::standing::{Attached, Template};
 use crate::time::Time;
 
@@ -99,6 +100,23 @@ pub enum Body {
         plan: Plan,
         /// The version of the rules that it is held to.
         rules: u32,
+    },
+    /// The session brings a package: until all that it brings is here, its plan names plug-ins without pinning them.
+    PackageWanted {
+        /// Which.
+        package: PackageSpec,
+    },
+    /// A package that the session brings is here. Those of all of them stand in one batch, with `PluginsPinned` behind them.
+    PackageFetched {
+        /// What it is.
+        package: Package,
+    },
+    /// What the session's plan names was found, in its own packages or among what is attached.
+    PluginsPinned {
+        /// Its workflow.
+        workflow: Pin,
+        /// Its actions, in the order of the plan.
+        actions: Vec<Pin>,
     },
     /// A host belongs to the session.
     HostJoined {
@@ -268,6 +286,9 @@ impl Body {
             Body::QuarantineCleared { .. } => "quarantine_cleared",
             Body::Commanded { .. } => "commanded",
             Body::Opened { .. } => "opened",
+            Body::PackageWanted { .. } => "package_wanted",
+            Body::PackageFetched { .. } => "package_fetched",
+            Body::PluginsPinned { .. } => "plugins_pinned",
             Body::HostJoined { .. } => "host_joined",
             Body::ProjectJoined { .. } => "project_joined",
             Body::Decided { .. } => "decided",

@@ -12,6 +12,7 @@ use crate::hosts::Hosts;
 use crate::id::{AskId, Digest, EffectId, HostId, InstanceId, ProjectId, SessionId};
 use crate::inventory::{HostKind, Service};
 use crate::outbox::Outbox;
+use crate::package::Packages;
 use crate::policy::Terms;
 use crate::rules::Refusal;
 use crate::shared::SharedMap;
@@ -103,6 +104,18 @@ pub struct Pin {
     pub version: String,
     /// Its component.
     pub digest: Digest,
+}
+
+impl Pin {
+    /// What is only named yet: the session's packages may bring it.
+    pub fn named(name: &str) -> Pin {
+        Pin { name: name.to_owned(), version: String::new(), digest: Digest::from("") }
+    }
+
+    /// True if it is known which component it is.
+    pub fn is_pinned(&self) -> bool {
+        !self.digest.as_str().is_empty()
+    }
 }
 
 /// When an action runs (contract 1.1 `actions.type`).
@@ -299,6 +312,8 @@ pub struct Session {
     pub id: SessionId,
     /// What was asked for.
     pub plan: Arc<Plan>,
+    /// What it brings.
+    pub packages: Packages,
     /// When it was made.
     pub created_at: Time,
     /// When its last record was made.
@@ -370,6 +385,7 @@ impl Session {
         Self {
             id,
             plan,
+            packages: Packages::default(),
             created_at: at,
             updated_at: at,
             phase: Phase::Maintenance,

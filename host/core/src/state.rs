@@ -16,7 +16,7 @@ use crate::message::Subscription;
 use crate::past::{Note, Past};
 use crate::record::{Body, Record};
 use crate::rules::Rule;
-use crate::session::{Close, Condition, HostWork, Phase, Session};
+use crate::session::{Close, Condition, HostWork, Phase, Pin, Session};
 use crate::shared::SharedMap;
 use crate::standing::{Attached, Template};
 use crate::time::Time;
@@ -280,6 +280,9 @@ impl Session {
                     None => return Err(format!("no action {} on that target", run.action)),
                 }
             }
+            Body::PackageWanted { package } => self.packages.wanted.push(package.clone()),
+            Body::PackageFetched { package } => self.packages.fetched.push(package.clone()),
+            Body::PluginsPinned { workflow, actions } => self.pin(workflow, actions)?,
             Body::Noted { key, value: Some(value) } => {
                 Arc::make_mut(&mut self.notes).insert(key.clone(), value.clone());
             }
@@ -309,6 +312,16 @@ impl Session {
         }
         self.updated_at = record.at;
         self.remember(record, line);
+        Ok(())
+    }
+
+    fn pin(&mut self, workflow: &Pin, actions: &[Pin]) -> Result<(), String> {
+        let plan = Arc::make_mut(&mut self.plan);
+        if plan.actions.len() != actions.len() {
+            return Err(format!("{} pins for {} actions", actions.len(), plan.actions.len()));
+        }
+        plan.workflow = workflow.clone();
+        plan.actions.iter_mut().zip(actions).for_each(|(spec, pin)| spec.plugin = pin.clone());
         Ok(())
     }
 

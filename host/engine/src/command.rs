@@ -7,6 +7,7 @@ use fenix_core::ask::Reply;
 use fenix_core::constraint::{Constrained, Constraint};
 use fenix_core::id::{AskId, HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::message::Subscription;
+use fenix_core::package::PackageSpec;
 use fenix_core::session::Plan;
 use fenix_core::standing::{Attached, Template};
 
@@ -21,6 +22,8 @@ pub enum Command {
         plan: Box<Plan>,
         /// Its hosts; empty = every host that the cloud has and no other session holds.
         hosts: Vec<HostId>,
+        /// What it brings. With any, the plan only names its plug-ins: they are pinned once all of it is here.
+        packages: Vec<PackageSpec>,
     },
     /// Let a failed, parked or paused session go on.
     Continue {

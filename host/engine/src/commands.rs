@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fenix_core::caller::Caller;
 use fenix_core::id::{HostId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::message::Subscription;
+use fenix_core::package::PackageSpec;
 use fenix_core::record::Body;
 use fenix_core::rules;
 use fenix_core::session::{Close, Condition, HostStage, HostWork, Phase, Plan, Session, Target};
@@ -37,7 +38,7 @@ impl Engine {
 
     fn carry_out(&mut self, command: Command) -> Result<Answer, CommandError> {
         match command {
-            Command::Open { id, plan, hosts } => self.open(id, *plan, hosts),
+            Command::Open { id, plan, hosts, packages } => self.open(id, *plan, hosts, packages),
             Command::Continue { session } => self.continue_session(&session),
             Command::Pause { session } => self.pause(&session),
             Command::Delete { session } => Ok(self.delete(&session)),
@@ -59,7 +60,13 @@ impl Engine {
         }
     }
 
-    fn open(&mut self, id: SessionId, plan: Plan, hosts: Vec<HostId>) -> Result<Answer, CommandError> {
+    fn open(
+        &mut self,
+        id: SessionId,
+        plan: Plan,
+        hosts: Vec<HostId>,
+        packages: Vec<PackageSpec>,
+    ) -> Result<Answer, CommandError> {
         if !self.is_ready() {
             return Err(CommandError::NotReady);
         }
@@ -71,6 +78,9 @@ impl Engine {
         }
         let hosts = self.choose_hosts(hosts)?;
         self.record(&id, Body::Opened { plan, rules: rules::VERSION });
+        for package in packages {
+            self.record(&id, Body::PackageWanted { package });
+        }
         for (host, work) in hosts {
             self.record(&id, Body::HostJoined { host, work });
         }

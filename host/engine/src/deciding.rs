@@ -61,6 +61,10 @@ impl Engine {
 
     fn decide(&mut self, id: &SessionId, trigger: Trigger, workflows: &dyn Workflows) {
         let Some(session) = self.state.session(id).filter(|session| session.is_running()) else { return };
+        if session.packages.are_missing() {
+            self.fetch(id);
+            return;
+        }
         let digest = session.plan.workflow.digest.clone();
         let view = View { state: Arc::clone(&self.state), session: id.clone(), now: self.now };
         let verdict = workflows.decide(&digest, &view, &Wakeup { trigger, now: self.now });

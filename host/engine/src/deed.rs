@@ -11,13 +11,18 @@ impl Command {
     /// The command as it stands in the audit.
     pub fn deed(&self) -> Deed {
         let (command, session, about) = match self {
-            Command::Open { id, plan, hosts } => {
+            Command::Open { id, plan, hosts, packages } => {
                 let hosts = match hosts.as_slice() {
                     [] => "every free host".to_owned(),
                     [host] => format!("host {host}"),
                     several => format!("{} hosts", several.len()),
                 };
-                ("open", Some(id), format!("workflow {}, {hosts}", plan.workflow.name))
+                let brings = match packages.len() {
+                    0 => String::new(),
+                    1 => ", brings 1 package".to_owned(),
+                    several => format!(", brings {several} packages"),
+                };
+                ("open", Some(id), format!("workflow {}, {hosts}{brings}", plan.workflow.name))
             }
             Command::Continue { session } => ("continue", Some(session), String::new()),
             Command::Pause { session } => ("pause", Some(session), String::new()),

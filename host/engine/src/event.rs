@@ -4,10 +4,11 @@ use fenix_core::ask::Ask;
 use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
 use fenix_core::message::{Message, Subscription};
+use fenix_core::package::PackageSpec;
 use fenix_core::time::{Millis, Time};
 
 use crate::command::{Answer, Command, CommandError};
-use crate::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
+use crate::ports::{ActionError, Assignment, Brought, CloudCall, CloudError, CloudReply, Progress};
 
 /// Names one order while its result is awaited; never reused within one run of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,8 @@ pub enum Event {
     Delivered(CallId, Result<(), DeliveryError>),
     /// An action returned from [`Order::RunAction`].
     ActionReturned(CallId, Result<Progress, ActionError>),
+    /// What [`Order::Fetch`] asked for is here, and its plug-ins can run; or why not, for people.
+    Fetched(CallId, Result<Brought, String>),
     /// The clock was set forward by so much, as [`crate::clock::SteadyClock`] tells: nobody had this time.
     ClockJumped(Millis),
     /// The time that [`crate::Engine::next_due`] named has come.
@@ -69,6 +72,14 @@ pub enum Order {
         /// What it is told.
         assignment: Box<Assignment>,
     },
+    /// Have everything that a session brings here, and find the plug-ins that it names. Takes as long as it takes; what is
+    /// here already is not fetched again.
+    Fetch {
+        /// Names the result.
+        id: CallId,
+        /// What to bring.
+        wanted: Box<Wanted>,
+    },
     /// Answer a command.
     Answer {
         /// Names the command.
@@ -76,6 +87,19 @@ pub enum Order {
         /// The answer.
         answer: Result<Answer, CommandError>,
     },
+}
+
+/// What a session brings, and the plug-ins that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whose.
+    pub session: SessionId,
+    /// Its packages.
+    pub packages: Vec<PackageSpec>,
+    /// The name of its workflow.
+    pub workflow: String,
+    /// The names of its actions, in the order of its plan.
+    pub actions: Vec<String>,
 }
 
 /// Longest time in seconds that one cloud call or delivery attempt may take: longer than a busy control plane

@@ -23,6 +23,7 @@ mod deciding;
 mod deed;
 mod observe;
 mod outbox;
+mod packages;
 mod permits;
 mod recorded;
 mod recovery;
@@ -55,6 +56,8 @@ enum Owner {
     Effect(SessionId, EffectId),
     /// A message to a subscriber.
     Message(SessionId, MessageId, SubscriptionId),
+    /// What a session brings.
+    Packages(SessionId),
 }
 
 /// An order whose result is awaited.
@@ -174,6 +177,7 @@ impl Engine {
             Event::CloudReturned(id, result) => self.cloud_returned(id, result),
             Event::Delivered(id, result) => self.delivered(id, result),
             Event::ActionReturned(id, result) => self.action_returned(id, result),
+            Event::Fetched(id, result) => self.fetched(id, result),
             Event::ClockJumped(by) => self.clock_jumped(by),
             Event::Tick => {}
         }
@@ -291,6 +295,9 @@ impl Engine {
             | Body::Commanded { .. }
             | Body::PartlyReplied { .. }
             | Body::Opened { .. }
+            | Body::PackageWanted { .. }
+            | Body::PackageFetched { .. }
+            | Body::PluginsPinned { .. }
             | Body::HostJoined { .. }
             | Body::Decided { .. }
             | Body::Undecided { .. }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use fenix_core::id::{Digest, HostId, InstanceId};
 use fenix_core::inventory::{Group, Host, Instance};
+use fenix_core::package::Package;
 use fenix_core::record::Record;
+use fenix_core::session::Pin;
 use fenix_core::time::{Millis, Time};
 use fenix_core::view::{Verdict, View, Wakeup};
 
@@ -208,6 +210,17 @@ pub struct Assignment {
     pub metadata: String,
     /// What it returned with its last `Again`, if it was called before.
     pub checkpoint: Option<String>,
+}
+
+/// What a session brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// Its packages, in the order in which they were asked for.
+    pub packages: Vec<Package>,
+    /// Its workflow.
+    pub workflow: Pin,
+    /// Its actions, in the order of its plan.
+    pub actions: Vec<Pin>,
 }
 
 /// Why a workflow gave no verdict.

@@ -17,6 +17,7 @@ const BLOCKER_WORDS = {
   "outcome-unknown": "outcome unknown",
   refused: "a rule says no",
   workflow: "workflow",
+  packages: "packages",
   quarantined: "quarantined",
   parked: "parked",
   held: "held",

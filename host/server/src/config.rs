@@ -14,6 +14,7 @@ use crate::auth::{KeystoneSettings, Rate};
 use crate::bus::BusSettings;
 use crate::infrastructure::{Driver, Infrastructure, OpenStackSettings};
 use crate::log::{Format, LogSettings};
+use crate::packages::PackageSettings;
 use crate::receivers::Receivers;
 use crate::tls::{self, Trust};
 use crate::traces::TraceSettings;
@@ -116,6 +117,9 @@ pub struct Settings {
     /// The message bus. Only in the file, since its addresses hold passwords.
     #[arg(skip)]
     pub bus: BusSettings,
+    /// What sessions may bring. Only in the file.
+    #[arg(skip)]
+    pub packages: PackageSettings,
     /// The log.
     #[command(flatten)]
     pub log: LogSettings,
@@ -165,6 +169,8 @@ pub struct Config {
     pub keystone: KeystoneSettings,
     /// The message bus.
     pub bus: BusSettings,
+    /// What sessions may bring.
+    pub packages: PackageSettings,
     /// Form of the log.
     pub log: Format,
     /// Where traces go; `None` = nowhere.
@@ -232,6 +238,9 @@ pub enum ConfigError {
     /// Whoever it names could not be asked for.
     #[error("`[keystone]` goes with `driver = \"openstack\"`: Keystone is that of the cloud")]
     NoKeystone,
+    /// What is written about packages means nothing.
+    #[error("{0}")]
+    Packages(String),
     /// A default would skip asking.
     #[error(
         "a policy is `force`, which is never a default: name it in the sessions that need it, one by one"
@@ -300,6 +309,11 @@ impl Settings {
             plain_http: self.plain_http || other.plain_http,
             keystone: if self.keystone.is_off() { other.keystone } else { self.keystone },
             bus: if self.bus == BusSettings::default() { other.bus } else { self.bus },
+            packages: if self.packages == PackageSettings::default() {
+                other.packages
+            } else {
+                self.packages
+            },
             log: self.log.or(other.log),
             traces: self.traces.or(other.traces),
             store: if self.store == StoreText::default() { other.store } else { self.store },
@@ -336,6 +350,7 @@ impl Settings {
         if listen.ip().is_unspecified() && self.public_url.is_none() {
             return Err(ConfigError::NoPublicUrl(listen));
         }
+        self.packages.policy().map_err(ConfigError::Packages)?;
         Ok(Config {
             listen,
             tokens: self.tokens,
@@ -355,6 +370,7 @@ impl Settings {
             deliver_trust: self.deliver_ca.map_or(Trust::System, Trust::File),
             keystone: self.keystone,
             bus: self.bus,
+            packages: self.packages,
             log: self.log.format.unwrap_or_default(),
             traces: self.traces.endpoint,
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
@@ -428,6 +444,7 @@ mod tests {
         check("tls_key = \"k\"", "name both, or none");
         check("calls_per_second = 0", "nonzero");
         check("[keystone]\nreaders = [\"auditor\"]", "goes with `driver");
+        check("[packages]\nproof = \"signed\"", "`packages.keys` names no key");
         check("deliver_to = [\"http://manager.example\"]", "holds \"http://manager.example\"");
         check("[terms]\nrounds = 0", "terms.rounds is 0");
         check("[terms.policies]\nnack = \"force\"", "never a default");

@@ -8,6 +8,7 @@ pub mod alarms;
 pub mod bus;
 pub mod config;
 pub mod infrastructure;
+pub mod packages;
 pub mod plugins;
 pub mod receivers;
 pub mod wire;

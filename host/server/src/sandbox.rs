@@ -170,6 +170,7 @@ fn pinned(state: &State) -> BTreeSet<Digest> {
             std::iter::once(&plan.workflow).chain(plan.actions.iter().map(|action| &action.plugin))
         })
         .chain(state.plugins.values().map(|attached| &attached.pin))
+        .filter(|pin| pin.is_pinned())
         .map(|pin| pin.digest.clone())
         .collect()
 }

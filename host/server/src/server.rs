@@ -1,12 +1,15 @@
 //! The server put together: journal, engine, plug-ins, cloud, HTTP.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fenix_cloud::Cloud;
+use fenix_core::state::State;
 use fenix_engine::ports::{Clock, Journal};
 use fenix_engine::{Engine, RecoveryError, Settings};
-use fenix_store::OpenError;
+use fenix_packages::fetch::Fetcher;
+use fenix_store::{OpenError, Opened, Reserve};
 use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -14,16 +17,20 @@ use tokio::task::JoinHandle;
 
 use crate::alarms::Alarms;
 use crate::api::{Api, History, router};
-use crate::auth::{Door, Keystone, TokensError};
+use crate::auth::{Door, Keystone, KeystoneSettings, Rate, TokensError};
 use crate::bus::{Bus, BusError};
 use crate::config::Config;
-use crate::infrastructure::InfrastructureError;
+use crate::infrastructure::{Connected, InfrastructureError};
 use crate::listen::{self, ListenError};
 use crate::log;
 use crate::metrics::{Metrics, journal, ports};
+use crate::packages::PackageSettings;
+use crate::packages::porter::{self, PorterError, UnderWay};
+use crate::receivers::Receivers;
 use crate::sandbox::{Actions, Sandbox, SandboxError};
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
+use crate::shell::desk::Desk;
 use crate::shell::feed::Feed;
 use crate::shell::hands::Hands;
 use crate::shell::store::Store;
@@ -62,6 +69,9 @@ pub enum StartError {
     /// The infrastructure cannot be reached.
     #[error(transparent)]
     Infrastructure(#[from] InfrastructureError),
+    /// What sessions bring cannot be fetched or kept.
+    #[error(transparent)]
+    Packages(#[from] PorterError),
     /// The message bus cannot be used.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -97,25 +107,18 @@ impl Server {
     /// See [`StartError`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Server, StartError> {
         let infrastructure = config.infrastructure.connect()?;
-        let with_keystone = infrastructure.openstack.clone().filter(|_| !config.keystone.is_off());
-        let keystone = with_keystone.map(|openstack| Keystone::new(openstack, config.keystone));
-        let door = Arc::new(Door::new(config.tokens, keystone, config.rate)?);
+        let door = Arc::new(door(&infrastructure, config.keystone, config.tokens, config.rate)?);
         let (tls, shown) = config.tls.map(certificate).transpose()?.unzip();
         let listener = listen::bind_anywhere(config.listen).await?;
         let address = listener.local_addr()?;
-        let scheme = scheme(tls.is_some());
-        let base = Base::new(&config.public_url.unwrap_or(format!("{scheme}://{address}")))?;
+        let own = || format!("{}://{address}", scheme(tls.is_some()));
+        let base = Base::new(&config.public_url.unwrap_or_else(own))?;
         let bus = Bus::new(&config.bus)?;
         let has_bus = bus.is_some();
-        let believed = believed(&config.deliver_trust)?;
-        let courier = Courier::new(base.clone(), config.receivers.clone(), believed)?.with_bus(bus);
+        let courier = courier(&base, &config.receivers, &config.deliver_trust)?.with_bus(bus);
         let (store, opened) = Store::open(&config.data_dir)?;
-        let damaged = damage(&opened);
-        let now = WallClock::default().now();
-        let engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, damaged, now)?;
-        drop(opened.records);
+        let (engine, reserve) = recovered(opened)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));
-        tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;
         let plugins = sandbox.plugins;
         let metrics = Metrics::new();
@@ -127,16 +130,21 @@ impl Server {
         let journal: Box<dyn Journal + Send> =
             Box::new(journal::Counted::new(store.writer(), metrics.clone(), engine.state()));
         let (journal, traces) = traces::start(config.traces.as_deref(), journal, engine.state(), &metrics)?;
+        let fetcher = fetcher(&config.data_dir, &config.packages, engine.state())?;
+        let (packages, under_way) = (fetcher.policy().clone(), UnderWay::default());
+        let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &under_way);
+        let hands = move |desk: Desk| {
+            let porter = Arc::new(porter(&desk));
+            Hands::new(Handle::current(), desk, cloud, actions, porter, courier)
+        };
         let parts = Parts {
             journal,
             store: Box::new(store),
-            reserve: opened.reserve,
+            reserve,
             engine,
             workflows: Arc::new(ports::Counted::new(plugins.clone(), &plugins, &metrics)),
             clock: clock.clone(),
         };
-        let hands_runtime = runtime.clone();
-        let hands = move |desk| Hands::new(hands_runtime, desk, cloud, actions, courier);
         let (writer, desk) = Writer::start(parts, hands, runtime)?;
         log::follow(&desk);
         let (stop, stopped) = watch::channel(false);
@@ -151,6 +159,8 @@ impl Server {
             catalogue: sandbox.catalogue,
             attacher: sandbox.attacher,
             defaults: config.terms,
+            packages,
+            under_way,
             door: door.clone(),
             receivers: config.receivers,
             has_bus,
@@ -200,6 +210,36 @@ impl Server {
     }
 }
 
+/// The engine as it was when the journal ended, and what its disk holds back.
+fn recovered(opened: Opened) -> Result<(Engine, Reserve), RecoveryError> {
+    let damaged = damage(&opened);
+    let now = WallClock::default().now();
+    let engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, damaged, now)?;
+    tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
+    Ok((engine, opened.reserve))
+}
+
+/// What carries messages to receivers that are no bus.
+fn courier(base: &Base, receivers: &Receivers, trust: &Trust) -> Result<Courier, StartError> {
+    Ok(Courier::new(base.clone(), receivers.clone(), believed(trust)?)?)
+}
+
+/// What fetches packages.
+fn fetcher(data_dir: &Path, settings: &PackageSettings, state: &State) -> Result<Fetcher, StartError> {
+    Ok(porter::fetcher(data_dir, settings, believed(&settings.trust())?, state)?)
+}
+
+/// Whoever may call: with a token of the file, or of Keystone's where that is the cloud's.
+fn door(
+    infrastructure: &Connected,
+    settings: KeystoneSettings,
+    tokens: Option<PathBuf>,
+    rate: Rate,
+) -> Result<Door, TokensError> {
+    let openstack = infrastructure.openstack.clone().filter(|_| !settings.is_off());
+    Door::new(tokens, openstack.map(|openstack| Keystone::new(openstack, settings)), rate)
+}
+
 /// The certificate that the server shows, and where it is changed.
 type Certificate = ((tls::Files, watch::Sender<Arc<ServerConfig>>), watch::Receiver<Arc<ServerConfig>>);
 
@@ -208,12 +248,12 @@ fn certificate(files: tls::Files) -> Result<Certificate, TlsError> {
     Ok(((files, sender), shown))
 }
 
-/// Whom messages with https believe. A machine that knows no authorities, as a container may, serves all other receivers.
+/// Whom messages and packages with https believe. A machine that knows no authorities, as a container may, serves all others.
 fn believed(trust: &Trust) -> Result<rustls::ClientConfig, TlsError> {
     match (trust, tls::client(trust)) {
         (Trust::System, Err(error)) => {
             let why = whole(&error);
-            tracing::warn!(%why, "no receiver with https will be believed; name its authority as `deliver_ca`");
+            tracing::warn!(%why, "nobody with https will be believed; name the authorities as `deliver_ca` and `packages.ca`");
             tls::client(&Trust::Nobody)
         }
         (_, made) => made,

@@ -30,6 +30,8 @@ pub enum Purpose {
     Statements = 109,
     /// What a scenario of applications with limits has beside the others.
     Limits = 110,
+    /// What sessions bring.
+    Packages = 111,
 }
 
 /// One stream of numbers.

@@ -85,6 +85,19 @@ pub struct SessionSpec {
     pub actions: Vec<Action>,
     /// What it is held to.
     pub terms: Terms,
+    /// What it brings, with its plug-ins in it; `None` = nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brings: Option<Brings>,
+}
+
+/// A package, and how it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Brings {
+    /// How long each attempt takes.
+    pub takes: Millis,
+    /// How many attempts fail before one does not.
+    pub fails: u32,
 }
 
 /// One entry of a session's action list.
@@ -301,6 +314,7 @@ impl SessionSpec {
             workflow: workflow.into(),
             actions: Vec::new(),
             terms: Terms::default(),
+            brings: None,
         }
     }
 

@@ -79,6 +79,13 @@ pub enum Truth {
         /// How far it is.
         end: ActionEnd,
     },
+    /// An attempt to fetch what a session brings ended.
+    Fetched {
+        /// Whose.
+        session: SessionId,
+        /// True if all of it came.
+        came: bool,
+    },
     /// Fenix tried to deliver a message.
     Attempted {
         /// To whom.
@@ -205,6 +212,9 @@ impl fmt::Display for Truth {
                     Some(ask) => write!(f, "fenix  -> {to}: {ask}{fate}"),
                     None => write!(f, "fenix  -> {to}: {}{fate}", content_text(content)),
                 }
+            }
+            Truth::Fetched { session, came } => {
+                write!(f, "fenix  <- what {session} brings {}", if *came { "came" } else { "does not come" })
             }
             Truth::Replied { project, ask, reply, .. } => {
                 let verb = if reply.agrees { "ACK" } else { "NACK" };

@@ -90,6 +90,7 @@ impl Account {
             Truth::ActionCalled { .. }
             | Truth::ActionReturned { .. }
             | Truth::Answered { .. }
+            | Truth::Fetched { .. }
             | Truth::Attempted { .. }
             | Truth::Replied { .. }
             | Truth::Commanded(_)

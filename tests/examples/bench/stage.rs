@@ -94,7 +94,7 @@ impl Stage {
         for number in 0..size.sessions {
             let hosts = (1..=size.hosts + 1).map(|host| HostId::from(host_name(number, host))).collect();
             let plan = Box::new(plan(workflow, stage.now));
-            let open = Command::Open { id: session_id(number), plan, hosts };
+            let open = Command::Open { id: session_id(number), plan, hosts, packages: Vec::new() };
             stage.push(Millis::ZERO, Event::Command(Ticket(0), None, open));
         }
         Ok(stage)
@@ -163,7 +163,7 @@ impl Stage {
                 self.push(CLOUD_ANSWERS_IN, Event::Delivered(id, Ok(())));
                 self.answer(&envelope);
             }
-            Order::RunAction { .. } | Order::Answer { .. } => {}
+            Order::RunAction { .. } | Order::Fetch { .. } | Order::Answer { .. } => {}
         }
     }
 

@@ -36,6 +36,7 @@ mod managers;
 #[cfg(feature = "openstack")]
 mod openstack;
 mod ordered;
+mod packages;
 mod page;
 mod power;
 mod rules;

@@ -18,7 +18,7 @@ use fenix_core::state::State;
 use fenix_core::time::{Millis, Time};
 use fenix_core::view::{Trigger, Verdict, View, Wakeup};
 use fenix_engine::command::{Answer, Command, CommandError};
-use fenix_engine::event::{CallId, DeliveryError, Envelope, Event, Order, Ticket};
+use fenix_engine::event::{CallId, DeliveryError, Envelope, Event, Order, Ticket, Wanted};
 use fenix_engine::ports::{
     ActionError, Assignment, CloudCall, CloudError, CloudReply, Journal, JournalError, Progress,
     WorkflowError, Workflows,
@@ -127,6 +127,8 @@ pub(crate) struct World {
     pub(crate) mail: VecDeque<(CallId, Envelope)>,
     /// Actions that wait for their end.
     pub(crate) actions: VecDeque<(CallId, Assignment)>,
+    /// What is to be fetched.
+    pub(crate) fetches: VecDeque<(CallId, Wanted)>,
     /// Every change that was ever ordered of the cloud.
     pub(crate) changes: Vec<CloudCall>,
     answers: Vec<Result<Answer, CommandError>>,
@@ -154,6 +156,7 @@ impl World {
             cloud: VecDeque::new(),
             mail: VecDeque::new(),
             actions: VecDeque::new(),
+            fetches: VecDeque::new(),
             changes: Vec::new(),
             answers: Vec::new(),
             due: VecDeque::new(),
@@ -185,7 +188,7 @@ impl World {
 
     pub(crate) fn open(&mut self, id: &str, plan: Plan, hosts: &[&str]) -> Result<Answer, CommandError> {
         let hosts = hosts.iter().map(HostId::from).collect();
-        self.command(Command::Open { id: id.into(), plan: Box::new(plan), hosts })
+        self.command(Command::Open { id: id.into(), plan: Box::new(plan), hosts, packages: vec![] })
     }
 
     pub(crate) fn subscribe(&mut self, id: &str, project: &str, event_type: &str) -> Answer {
@@ -241,6 +244,7 @@ impl World {
             },
             Order::Deliver { id, envelope } => self.mail.push_back((id, *envelope)),
             Order::RunAction { id, assignment } => self.actions.push_back((id, *assignment)),
+            Order::Fetch { id, wanted } => self.fetches.push_back((id, *wanted)),
             Order::Answer { answer, .. } => self.answers.push(answer),
         }
     }

@@ -131,7 +131,10 @@ fn only_what_brings_to_an_end_is_taken() {
     check(Command::Delete { session: "s".into() }, true);
     check(Command::Unsubscribe { id: "m".into() }, true);
     check(Command::Continue { session: "s".into() }, false);
-    check(Command::Open { id: "t".into(), plan: Box::new(plan()), hosts: vec!["x".into()] }, false);
+    check(
+        Command::Open { id: "t".into(), plan: Box::new(plan()), hosts: vec!["x".into()], packages: vec![] },
+        false,
+    );
     check(Command::Subscribe { subscription: subscription("n", "p", "*") }, false);
     check(Command::ClearQuarantine { host: "a".into() }, false);
 }

@@ -12,6 +12,7 @@ mod jumps;
 mod moves;
 mod observing;
 mod outbox;
+mod packages;
 mod replay;
 mod replies;
 mod services;

@@ -9,11 +9,14 @@ use fenix_core::ask::{Ask, MoveHow};
 use fenix_core::effect::{Effect, EffectKind};
 use fenix_core::id::{GroupId, HostId, InstanceId};
 use fenix_core::inventory::{Instance, Inventory};
+use fenix_core::package::{Package, PackageSpec};
 use fenix_core::session::{ActionRun, HostStage, HostWork, Phase, Session, Target};
+use fenix_core::standing::Attached;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::views::{instance_state, kind, summary};
+use crate::packages::porter::UnderWay;
 use crate::wire::payload::metadata;
 use crate::wire::time::iso;
 
@@ -21,6 +24,7 @@ use crate::wire::time::iso;
 pub(super) struct Detail<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) session: &'a Session,
+    pub(super) under_way: &'a UnderWay,
 }
 
 /// A list whose rows are made when they are written.
@@ -34,7 +38,7 @@ impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Rows<F> {
 
 impl Serialize for Detail<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Detail { inventory, session } = *self;
+        let Detail { inventory, session, under_way } = *self;
         let mut reply = to.serialize_map(None)?;
         for (key, value) in summary(session).as_object().into_iter().flatten() {
             reply.serialize_entry(key, value)?;
@@ -46,6 +50,7 @@ impl Serialize for Detail<'_> {
         let row = |instance| InstanceRow::new(session, instance, &last);
         reply.serialize_entry("instances", &Rows(|| instances(inventory, session).map(row)))?;
         reply.serialize_entry("actions", &actions(session))?;
+        reply.serialize_entry("packages", &packages(session, under_way))?;
         let runs = || session.work.iter().flat_map(|(target, runs)| runs_on(session, target, runs));
         reply.serialize_entry("action_plugin_instances", &Rows(runs))?;
         let projects = || {
@@ -91,6 +96,35 @@ fn actions(session: &Session) -> Vec<Value> {
             "digest": plugin.digest.as_str(), "metadata": metadata(&spec.metadata) })
     };
     session.plan.actions.iter().map(row).collect()
+}
+
+/// What the session brings, and how far it is.
+fn packages(session: &Session, under_way: &UnderWay) -> Vec<Value> {
+    let fetched = session.packages.fetched.iter().map(Some).chain(std::iter::repeat(None));
+    let row = |(spec, fetched): (&PackageSpec, Option<&Package>)| {
+        let on_its_way = under_way.of(&session.id, &spec.name).filter(|_| fetched.is_none());
+        let state = match (fetched, on_its_way) {
+            (Some(_), _) => "here",
+            (None, Some(_)) => "fetching",
+            (None, None) => "wanted",
+        };
+        let plugin = |plugin: &Attached| {
+            json!({ "name": plugin.pin.name, "version": plugin.pin.version, "kind": plugin.kind,
+                "digest": plugin.pin.digest.as_str() })
+        };
+        json!({
+            "name": spec.name,
+            "url": spec.url,
+            "sha256": fetched.map(|here| &here.digest).or(spec.sha256.as_ref()),
+            "signed": spec.signature.is_some(),
+            "state": state,
+            "bytes": fetched.map(|here| here.bytes).or(on_its_way.map(|progress| progress.bytes)),
+            "of": fetched.map(|here| here.bytes).or(on_its_way.and_then(|progress| progress.of)),
+            "attempt": on_its_way.map(|progress| progress.attempt),
+            "plugins": fetched.map(|here| here.plugins.iter().map(plugin).collect::<Vec<_>>()),
+        })
+    };
+    session.packages.wanted.iter().zip(fetched).map(row).collect()
 }
 
 #[derive(serde::Serialize)]

@@ -19,7 +19,7 @@ use super::body::{Ids, object, optional_object};
 use super::detail::Detail;
 use super::error::ApiError;
 use super::{Api, views};
-use crate::wire;
+use crate::wire::session::Wanted;
 
 type Reply = Result<Json<Value>, ApiError>;
 
@@ -43,16 +43,17 @@ pub(super) async fn start(State(api): State<Arc<Api>>, By(by): By, body: Body) -
 
 /// Starts a session.
 pub(super) async fn begin(api: &Api, by: Caller, body: &Map<String, Value>) -> Reply {
-    let wanted = wire::session::read(body, &api.catalogue(), &api.defaults)?;
+    let wanted = api.read(body)?;
     if let Some(alarms) = &api.alarms {
         alarms.look().await;
     }
     let id = SessionId::from(uuid::Uuid::new_v4().to_string());
-    let command = Command::Open { id: id.clone(), plan: Box::new(wanted.plan), hosts: wanted.hosts };
+    let Wanted { plan, hosts, packages, warnings } = wanted;
+    let command = Command::Open { id: id.clone(), plan: Box::new(plan), hosts, packages };
     api.desk.command(Some(by), command).await?;
     let mut reply = json!({ "session_id": id.as_str() });
-    if !wanted.warnings.is_empty() {
-        reply["warnings"] = json!(wanted.warnings);
+    if !warnings.is_empty() {
+        reply["warnings"] = json!(warnings);
     }
     let unmet = unmet(&api.desk.state(), &id);
     if !unmet.is_empty() {
@@ -90,7 +91,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> R
 pub(super) async fn detail(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Result<Response, ApiError> {
     let state = api.desk.state();
     let session = state.session(&SessionId::from(&id)).ok_or_else(|| no_session(&id))?;
-    Ok(Json(Detail { inventory: &state.inventory, session }).into_response())
+    Ok(Json(Detail { inventory: &state.inventory, session, under_way: &api.under_way }).into_response())
 }
 
 /// `GET /v1/maintenance/{session}/blockers`
@@ -112,26 +113,26 @@ pub(super) async fn change(
     let body = optional_object(body).await?.unwrap_or_default();
     let session = SessionId::from(&id);
     let command = match wanted_condition(&body)? {
-        Wanted::Running => Command::Continue { session: session.clone() },
-        Wanted::Paused => Command::Pause { session: session.clone() },
+        Go::Running => Command::Continue { session: session.clone() },
+        Go::Paused => Command::Pause { session: session.clone() },
     };
     api.desk.command(Some(by), command).await?;
     Ok(Json(json!({ "session_id": id, "maintenance": api.base.session(&session) })))
 }
 
-enum Wanted {
+enum Go {
     Running,
     Paused,
 }
 
-fn wanted_condition(body: &Map<String, Value>) -> Result<Wanted, ApiError> {
+fn wanted_condition(body: &Map<String, Value>) -> Result<Go, ApiError> {
     if !matches!(body.get("state"), None | Some(Value::Null | Value::String(_))) {
         return Err(ApiError::invalid("`state` must be a text"));
     }
     match body.get("condition") {
-        None | Some(Value::Null) => Ok(Wanted::Running),
-        Some(Value::String(word)) if word == "running" => Ok(Wanted::Running),
-        Some(Value::String(word)) if word == "paused" => Ok(Wanted::Paused),
+        None | Some(Value::Null) => Ok(Go::Running),
+        Some(Value::String(word)) if word == "running" => Ok(Go::Running),
+        Some(Value::String(word)) if word == "paused" => Ok(Go::Paused),
         Some(_) => Err(ApiError::invalid("`condition` must be \"running\" or \"paused\"")),
     }
 }

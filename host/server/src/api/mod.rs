@@ -10,17 +10,22 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
+use fenix_packages::policy::Policy;
+use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch as watch_channel};
 
 use crate::alarms::Alarms;
 use crate::auth::Door;
 use crate::metrics::Metrics;
+use crate::packages::porter::UnderWay;
 use crate::plugins::Catalogue;
 use crate::receivers::Receivers;
 use crate::sandbox::Attacher;
 use crate::shell::desk::Desk;
 use crate::shell::feed::Feed;
+use crate::wire;
 use crate::wire::payload::Base;
+use crate::wire::session::{Invalid, Known, Wanted};
 
 pub mod access;
 mod audit;
@@ -69,6 +74,10 @@ pub struct Api {
     pub feed: Feed,
     /// The terms of a session that says nothing about them.
     pub defaults: Terms,
+    /// What sessions may bring.
+    pub packages: Policy,
+    /// How far that is which is on its way.
+    pub under_way: UnderWay,
     /// Knows who calls.
     pub door: Arc<Door>,
     /// Where messages may be sent.
@@ -92,6 +101,13 @@ impl Api {
     pub fn places() -> [Arc<Semaphore>; 3] {
         [feed::MAX_READERS, plugin::MAX_ATTACHING, backup::MAX_BACKUPS]
             .map(|most| Arc::new(Semaphore::new(most)))
+    }
+
+    /// What a body means that starts a session.
+    fn read(&self, body: &Map<String, Value>) -> Result<Wanted, Invalid> {
+        let known =
+            Known { catalogue: &self.catalogue(), defaults: &self.defaults, packages: &self.packages };
+        wire::session::read(body, known)
     }
 
     /// The plug-ins that a new session may name.

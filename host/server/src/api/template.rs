@@ -15,7 +15,6 @@ use super::access::By;
 use super::body::{Ids, object, optional_object};
 use super::error::ApiError;
 use super::maintenance::begin;
-use crate::wire;
 use crate::wire::constraint::check_id;
 use crate::wire::time::spaced;
 
@@ -80,7 +79,7 @@ fn read(api: &Api, name: String, body: &Map<String, Value>) -> Result<Template, 
             .hint("without `maintenance_at` the session starts when somebody starts it"));
     };
     // Whoever saves it hears of mistakes, not whoever starts it in the night.
-    wire::session::read(&with_start(session.clone(), Time(0)), &api.catalogue(), &api.defaults)?;
+    api.read(&with_start(session.clone(), Time(0)))?;
     let body = Value::Object(session.clone()).to_string();
     Ok(Template { name, description: description.to_owned(), body })
 }

@@ -49,6 +49,7 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
         StartError::Open(_)
         | StartError::Recovery(_)
         | StartError::Sandbox(_)
+        | StartError::Packages(_)
         | StartError::Courier(_)
         | StartError::System(_) => Failure::of(&error),
     })?;

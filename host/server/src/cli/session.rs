@@ -77,6 +77,10 @@ struct StartArgs {
     /// Action to run, with its type (`pre`, `host`, `compute`, `controller`, `post`) and JSON metadata
     #[arg(long = "action", value_name = "PLUGIN[:TYPE[:JSON]]")]
     actions: Vec<String>,
+    /// A package that the session brings, with the SHA-256 of its content: plug-ins, or what its actions bring to hosts; may
+    /// be repeated
+    #[arg(long = "package", value_name = "URL[#SHA256]")]
+    packages: Vec<String>,
     /// When to start, `YYYY-MM-DD HH:MM:SS` in UTC [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -209,6 +213,9 @@ fn body(args: StartArgs) -> Result<Value, Failure> {
     if let Some(end) = args.window_end {
         body.insert("window_end".into(), json!(end));
     }
+    if !args.packages.is_empty() {
+        body.insert("download".into(), args.packages.iter().map(|text| package(text)).collect());
+    }
     if !args.actions.is_empty() {
         let actions: Result<Vec<Value>, Failure> = args.actions.iter().map(|text| action(text)).collect();
         body.insert("actions".into(), Value::Array(actions?));
@@ -231,6 +238,14 @@ pub(super) fn object(text: &str, what: &str) -> Result<Map<String, Value>, Failu
 }
 
 /// `PLUGIN[:TYPE[:JSON]]`
+/// What follows the last # is the digest: a package's address has no other one.
+fn package(text: &str) -> Value {
+    match text.rsplit_once('#') {
+        Some((url, sha256)) => json!({ "url": url, "sha256": sha256 }),
+        None => json!({ "url": text }),
+    }
+}
+
 fn action(text: &str) -> Result<Value, Failure> {
     let mut parts = text.splitn(3, ':');
     let plugin = parts.next().unwrap_or_default();
@@ -396,12 +411,14 @@ mod tests {
             args.hosts = vec!["compute-1".into()];
             args.at = Some("2026-11-03 10:00:30".into());
             args.actions = vec!["reboot".into(), r#"noop:pre:{"a":1}"#.into()];
+            args.packages = vec!["https://repo.example/x#ab".into(), "file:y".into()];
             args.policies = vec!["silence=skip".into()];
             args.terms = vec!["rounds=2".into()];
         });
         let expected = json!({
             "state": "MAINTENANCE", "workflow": "default", "hosts": ["compute-1"], "metadata": {},
             "maintenance_at": "2026-11-03 10:00:30",
+            "download": [{"url": "https://repo.example/x", "sha256": "ab"}, {"url": "file:y"}],
             "actions": [{"plugin": "reboot", "type": "host"},
                         {"plugin": "noop", "type": "pre", "metadata": {"a": 1}}],
             "policies": {"silence": "skip"}, "terms": {"rounds": 2},

@@ -6,12 +6,14 @@ use clap::ValueEnum;
 use fenix_core::inventory::Resources;
 use fenix_core::policy::{Ceilings, Policies, Policy, Terms};
 use fenix_core::time::Millis;
+use fenix_packages::policy::{MOST_BYTES, Patience};
 use serde_json::{Value, json};
 
 use super::Config;
 use crate::auth::KeystoneSettings;
 use crate::bus::{BusSettings, DEFAULT_EXCHANGE, shown};
 use crate::infrastructure::{Infrastructure, OpenStackSettings};
+use crate::packages::PackageSettings;
 use crate::tls::Trust;
 
 /// One setting: its key, with those of the tables around it, and its value; `null` = none.
@@ -34,6 +36,7 @@ impl Config {
             plain_http,
             keystone: KeystoneSettings { administrators, readers, projects },
             bus: BusSettings { brokers, exchange, durable, ca },
+            packages,
             log,
             traces,
             retention_days,
@@ -69,10 +72,13 @@ impl Config {
             ("bus.exchange", json!(exchange.as_deref().unwrap_or(DEFAULT_EXCHANGE))),
             ("bus.durable", json!(durable)),
             ("bus.ca", file(ca.as_ref())),
+        ];
+        all.extend(of_packages(packages));
+        all.extend([
             ("log.format", word_of(log)),
             ("traces.endpoint", json!(traces)),
             ("store.retention_days", json!(retention_days)),
-        ];
+        ]);
         all.extend(of_terms(terms));
         all
     }
@@ -87,6 +93,21 @@ impl Config {
 /// A word of a list, as it is written.
 fn word_of(value: &impl ValueEnum) -> Value {
     json!(value.to_possible_value().map(|word| word.get_name().to_owned()))
+}
+
+fn of_packages(packages: &PackageSettings) -> [Setting; 7] {
+    let PackageSettings { allow, folder, proof, keys, most_mb, within, ca } = packages;
+    let file = |path: &Option<PathBuf>| json!(path.as_ref().map(|path| path.display().to_string()));
+    let patience = Patience::default().whole.as_secs();
+    [
+        ("packages.allow", json!(allow)),
+        ("packages.folder", file(folder)),
+        ("packages.proof", json!(proof.unwrap_or_default())),
+        ("packages.keys", json!(keys)),
+        ("packages.most_mb", json!(most_mb.map_or(MOST_BYTES >> 20, u64::from))),
+        ("packages.within", json!(within.map_or(patience, u64::from))),
+        ("packages.ca", file(ca)),
+    ]
 }
 
 fn of_terms(terms: &Terms) -> Vec<Setting> {

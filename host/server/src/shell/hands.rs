@@ -3,12 +3,13 @@
 //! Nothing here repeats anything. An order whose result gets lost is looked after by the engine, which looks before
 //! it acts again.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fenix_cloud::Cloud;
-use fenix_engine::event::{CALL_LIMIT_SECS, CallId, DeliveryError, Envelope, Event, Order};
-use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, Progress};
+use fenix_engine::event::{CALL_LIMIT_SECS, CallId, DeliveryError, Envelope, Event, Order, Wanted};
+use fenix_engine::ports::{ActionError, Assignment, Brought, CloudCall, CloudError, Progress};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -31,12 +32,25 @@ pub trait ActionPort: Send + Sync {
     fn run(&self, assignment: &Assignment) -> Result<Progress, ActionError>;
 }
 
+/// What is brought, once it is here.
+pub type Bringing<'a> = Pin<Box<dyn Future<Output = Result<Brought, String>> + Send + 'a>>;
+
+/// Has here what sessions bring.
+pub trait PackagePort: Send + Sync {
+    /// Everything that a session brings, and the plug-ins that it names. Takes as long as it takes.
+    ///
+    /// # Errors
+    /// Says which package did not come, or which plug-in is in none, and why.
+    fn bring<'a>(&'a self, wanted: &'a Wanted) -> Bringing<'a>;
+}
+
 /// Carries orders out.
 pub struct Hands {
     runtime: Handle,
     desk: Desk,
     cloud: Arc<dyn Cloud>,
     actions: Arc<dyn ActionPort>,
+    packages: Arc<dyn PackagePort>,
     courier: Arc<Courier>,
     calls: Arc<Semaphore>,
     lanes: Arc<Lanes>,
@@ -50,6 +64,7 @@ impl Hands {
         desk: Desk,
         cloud: Arc<dyn Cloud>,
         actions: Arc<dyn ActionPort>,
+        packages: Arc<dyn PackagePort>,
         courier: Courier,
     ) -> Hands {
         Hands {
@@ -57,6 +72,7 @@ impl Hands {
             desk,
             cloud,
             actions,
+            packages,
             courier: Arc::new(courier),
             calls: Arc::new(Semaphore::new(MAX_CALLS)),
             lanes: Arc::new(Lanes::new()),
@@ -70,6 +86,7 @@ impl Hands {
             Order::Call { id, call } => self.call(id, call),
             Order::Deliver { id, envelope } => self.deliver(id, *envelope),
             Order::RunAction { id, assignment } => self.run_action(id, *assignment),
+            Order::Fetch { id, wanted } => self.fetch(id, wanted),
             // Answers are the writer's own.
             Order::Answer { .. } => {}
         }
@@ -116,6 +133,15 @@ impl Hands {
             desk.bring_back(Event::ActionReturned(id, result)).await;
         });
     }
+
+    fn fetch(&self, id: CallId, wanted: Box<Wanted>) {
+        let (desk, packages) = (self.desk.clone(), self.packages.clone());
+        self.runtime.spawn(async move {
+            let bringing = tokio::spawn(async move { packages.bring(&wanted).await });
+            let result = bringing.await.unwrap_or_else(|fault| Err(format!("fetching broke: {fault}")));
+            desk.bring_back(Event::Fetched(id, result)).await;
+        });
+    }
 }
 
 #[cfg(test)]
@@ -144,13 +170,20 @@ mod tests {
         }
     }
 
+    impl PackagePort for Faulty {
+        fn bring<'a>(&'a self, _: &'a Wanted) -> Bringing<'a> {
+            Box::pin(async { panic!("no such key") })
+        }
+    }
+
     #[tokio::test]
     async fn a_driver_that_panics_has_answered() {
         let (desk, mut backroom) = Desk::open(Arc::new(State::default()));
         let tls = tls::client(&Trust::Nobody).unwrap();
         let courier =
             Courier::new(Base::new("http://127.0.0.1:1").unwrap(), Receivers::default(), tls).unwrap();
-        let hands = Hands::new(Handle::current(), desk, Arc::new(Faulty), Arc::new(Faulty), courier);
+        let faulty = Arc::new(Faulty);
+        let hands = Hands::new(Handle::current(), desk, faulty.clone(), faulty.clone(), faulty, courier);
         hands.carry_out(Order::Call { id: CallId(7), call: CloudCall::ReadAll });
         match backroom.inbox.recv().await {
             Some(Input::Returned(Event::CloudReturned(CallId(7), Err(CloudError::Unclear(why))))) => {

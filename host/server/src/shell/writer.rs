@@ -211,7 +211,8 @@ impl Room {
                     self.under_way += 1;
                     self.hands.carry_out(order);
                 }
-                Order::Deliver { .. } => self.hands.carry_out(order),
+                // Neither is waited for when the server ends: the next one does it again, and knows what is here already.
+                Order::Deliver { .. } | Order::Fetch { .. } => self.hands.carry_out(order),
             }
         }
         Ok(())
@@ -252,7 +253,11 @@ impl Room {
     fn note_returned(&mut self, event: &Event) {
         match event {
             Event::CloudReturned(..) | Event::ActionReturned(..) => self.under_way -= 1,
-            Event::Command(..) | Event::Delivered(..) | Event::ClockJumped(_) | Event::Tick => {}
+            Event::Command(..)
+            | Event::Delivered(..)
+            | Event::Fetched(..)
+            | Event::ClockJumped(_)
+            | Event::Tick => {}
         }
     }
 

@@ -6,14 +6,17 @@
 use std::collections::BTreeSet;
 
 use fenix_core::id::HostId;
+use fenix_core::package::PackageSpec;
 use fenix_core::policy::Terms;
 use fenix_core::session::{ActionSpec, Pin, Plan, Stage};
+use fenix_core::standing::PluginKind;
 use fenix_core::time::Time;
+use fenix_packages::policy::Policy;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::terms::{PoliciesText, TermsText};
-use super::{python, time};
+use super::{packages, python, time};
 use crate::plugins::Catalogue;
 
 /// Most entries of an action list: stages run one plug-in after the other, and nobody has needed more than a few.
@@ -57,7 +60,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 
@@ -74,15 +77,28 @@ pub struct Wanted {
     pub plan: Plan,
     /// On which hosts; empty = all.
     pub hosts: Vec<HostId>,
+    /// What it brings.
+    pub packages: Vec<PackageSpec>,
     /// Remarks for the sender: what was ignored.
     pub warnings: Vec<String>,
 }
 
-/// Reads a body, and resolves what it names. `defaults` fill what it leaves open.
+/// What is to be known to understand a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The plug-ins that it may name.
+    pub catalogue: &'a Catalogue,
+    /// What fills what it leaves open.
+    pub defaults: &'a Terms,
+    /// What it may bring.
+    pub packages: &'a Policy,
+}
+
+/// Reads a body, and resolves what it names; what it may bring is only named then.
 ///
 /// # Errors
 /// The first thing that is wrong, by its key.
-pub fn read(body: &Map<String, Value>, catalogue: &Catalogue, defaults: &Terms) -> Result<Wanted, Invalid> {
+pub fn read(body: &Map<String, Value>, known: Known<'_>) -> Result<Wanted, Invalid> {
     // The value is of no use: the earlier Fenix ignores it, and only MAINTENANCE can begin.
     let _state = optional_text(body, "state")?;
     let maintenance_at = read_time(body, "maintenance_at")?.ok_or_else(|| {
@@ -95,22 +111,24 @@ pub fn read(body: &Map<String, Value>, catalogue: &Catalogue, defaults: &Terms) 
             "`window_end` is not later than `maintenance_at`: no host could ever begin",
         ));
     }
-    refuse_download(body)?;
+    let packages = packages::read(list(body, "download")?, known.packages)?;
+    let catalogue = Some(known.catalogue).filter(|_| packages.is_empty());
+    let find = |kind: PluginKind, name: &str| resolve(catalogue, kind, name);
     let workflow = optional_text(body, "workflow")?.unwrap_or(DEFAULT_WORKFLOW);
     let plan = Plan {
         maintenance_at,
         window_end,
         metadata: read_metadata(body)?,
-        workflow: resolve(catalogue.workflows(), "workflow", workflow)?,
-        actions: read_actions(body, catalogue)?,
-        terms: read_terms(body, &defaults_for(workflow, defaults))?,
+        workflow: find(PluginKind::Workflow, workflow)?,
+        actions: read_actions(body, &find)?,
+        terms: read_terms(body, &defaults_for(workflow, known.defaults))?,
     };
     let warnings = body
         .keys()
         .filter(|key| !KEYS.contains(&key.as_str()))
         .map(|key| format!("unknown key {key:?} was ignored"))
         .collect();
-    Ok(Wanted { plan, hosts: read_hosts(body)?, warnings })
+    Ok(Wanted { plan, hosts: read_hosts(body)?, packages, warnings })
 }
 
 /// What a session's body leaves open: the first Fenix' `vnf` asks about each instance by itself (contract rule 11), and the
@@ -158,14 +176,6 @@ fn list<'a>(body: &'a Map<String, Value>, key: &str) -> Result<&'a [Value], Inva
     }
 }
 
-fn refuse_download(body: &Map<String, Value>) -> Result<(), Invalid> {
-    if list(body, "download")?.is_empty() {
-        return Ok(());
-    }
-    Err(Invalid::new("`download` must be empty: plug-ins are not fetched for a session")
-        .hint("put the component into the server's plug-in folder, and name it as workflow or action"))
-}
-
 fn read_metadata(body: &Map<String, Value>) -> Result<String, Invalid> {
     let empty = json!({});
     let metadata = value(body, "metadata").unwrap_or(&empty);
@@ -181,7 +191,14 @@ fn read_metadata(body: &Map<String, Value>) -> Result<String, Invalid> {
     Ok(metadata.to_string())
 }
 
-fn resolve(known: &std::collections::BTreeMap<String, Pin>, what: &str, name: &str) -> Result<Pin, Invalid> {
+/// The plug-in of that name. Without a catalogue it is only named: whether there is one is seen once everything is here that
+/// the session brings.
+fn resolve(catalogue: Option<&Catalogue>, kind: PluginKind, name: &str) -> Result<Pin, Invalid> {
+    let Some(catalogue) = catalogue else { return Ok(Pin::named(name)) };
+    let (known, what) = match kind {
+        PluginKind::Workflow => (catalogue.workflows(), "workflow"),
+        PluginKind::Action => (catalogue.actions(), "action"),
+    };
     known.get(name).cloned().ok_or_else(|| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -190,7 +207,10 @@ fn resolve(known: &std::collections::BTreeMap<String, Pin>, what: &str, name: &s
     })
 }
 
-fn read_actions(body: &Map<String, Value>, catalogue: &Catalogue) -> Result<Vec<ActionSpec>, Invalid> {
+/// Finds the plug-in of that name.
+type Find<'a> = dyn Fn(PluginKind, &str) -> Result<Pin, Invalid> + 'a;
+
+fn read_actions(body: &Map<String, Value>, find: &Find<'_>) -> Result<Vec<ActionSpec>, Invalid> {
     let items = list(body, "actions")?;
     if items.len() > MAX_ACTIONS {
         let count = items.len();
@@ -202,7 +222,7 @@ fn read_actions(body: &Map<String, Value>, catalogue: &Catalogue) -> Result<Vec<
             message: format!("`actions[{i}]`: {}", error.message),
             hint: error.hint,
         };
-        let action = read_action(item, catalogue).map_err(in_entry)?;
+        let action = read_action(item, find).map_err(in_entry)?;
         if actions.iter().any(|a| a.stage == action.stage && a.plugin.name == action.plugin.name) {
             let (name, stage) = (&action.plugin.name, action.stage.wire());
             return Err(in_entry(Invalid::new(format!("{name:?} is there twice for type {stage}"))));
@@ -219,7 +239,7 @@ fn read_actions(body: &Map<String, Value>, catalogue: &Catalogue) -> Result<Vec<
     Ok(actions)
 }
 
-fn read_action(item: &Value, catalogue: &Catalogue) -> Result<ActionSpec, Invalid> {
+fn read_action(item: &Value, find: &Find<'_>) -> Result<ActionSpec, Invalid> {
     let Value::Object(item) = item else {
         return Err(Invalid::new(format!("must be an object with `plugin` and `type`, not {}", kind(item))));
     };
@@ -239,7 +259,7 @@ fn read_action(item: &Value, catalogue: &Catalogue) -> Result<ActionSpec, Invali
             return Err(Invalid::new(format!("`metadata` must be an object, not {}", kind(other))));
         }
     };
-    Ok(ActionSpec { plugin: resolve(catalogue.actions(), "action", name)?, stage, metadata })
+    Ok(ActionSpec { plugin: find(PluginKind::Action, name)?, stage, metadata })
 }
 
 const STAGES: [Stage; 5] = [Stage::Pre, Stage::Host, Stage::Compute, Stage::Controller, Stage::Post];
@@ -295,7 +315,9 @@ mod tests {
 
     fn read_value(body: &Value) -> Result<Wanted, Invalid> {
         let catalogue = Catalogue::new([pin("default")], [pin("reboot"), pin("noop")]);
-        read(body.as_object().unwrap(), &catalogue, &Terms::default())
+        let (defaults, packages) = (Terms::default(), Policy::default());
+        let known = Known { catalogue: &catalogue, defaults: &defaults, packages: &packages };
+        read(body.as_object().unwrap(), known)
     }
 
     fn sample() -> Value {
@@ -322,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_body_of_the_earlier_fenix_is_a_plan() {
-        let Wanted { plan, hosts, warnings } = read_value(&sample()).unwrap();
+        let Wanted { plan, hosts, packages, warnings } = read_value(&sample()).unwrap();
         assert_eq!(hosts, ["compute-1".into(), "compute-2".into()]);
         assert_eq!(plan.maintenance_at, Time(1_793_700_030_000));
         assert_eq!(plan.metadata, r#"{"openstack_version":"Train"}"#);
@@ -331,7 +353,7 @@ mod tests {
         assert_eq!(order, [("pre", "noop"), ("host", "noop"), ("host", "reboot")]);
         assert_eq!(plan.actions[2].metadata, r#"{"soft":true}"#);
         assert_eq!(plan.terms, Terms::default());
-        assert!(warnings.is_empty());
+        assert!(warnings.is_empty() && packages.is_empty());
     }
 
     #[test]
@@ -384,7 +406,7 @@ mod tests {
         let big = json!([{"plugin": "noop", "type": "host", "metadata": {"k": "x".repeat(2048)}}]);
         check("actions", big, "more than 2048");
         check("download", json!("http://x"), "`download` must be a list");
-        check("download", json!(["http://x"]), "plug-in folder");
+        check("download", json!(["http://x"]), "`packages.allow` names no place");
         check("window_end", json!("2026-11-03 10:00:30"), "not later than");
         check("policies", json!({"silence": "shout"}), "`policies`: unknown variant `shout`");
         check("policies", json!([]), "`policies` must be an object");

@@ -12,6 +12,7 @@ use fenix_core::inventory::{
     Change, Group, Host, HostKind, Instance, InstanceState, Movable, Resources, Service,
 };
 use fenix_core::message::{Content, Delivery, Format, Message, Secret, Subscription};
+use fenix_core::package::{Package, PackageSpec};
 use fenix_core::policy::{Policies, Policy, SlowLive, Terms};
 use fenix_core::record::{Body, Record};
 use fenix_core::rules::{Refusal, Rule};
@@ -33,7 +34,9 @@ pub(crate) fn records() -> Vec<Record> {
     let later = standing().into_iter().map(|body| (None, body));
     let latest = one_by_one().into_iter().map(|body| (Some(SESSION.into()), body));
     let last = signed().into_iter().chain(commanded()).chain(special()).map(|body| (None, body));
-    let numbered = installation.chain(session).chain(later).chain(latest).chain(last).zip(1..);
+    let brought = bringing().into_iter().map(|body| (Some(SESSION.into()), body));
+    let all = installation.chain(session).chain(later).chain(latest).chain(last).chain(brought);
+    let numbered = all.zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
 
@@ -309,6 +312,30 @@ fn deciding() -> Vec<Body> {
     bodies.push(Body::Failed { reason: "demo said no".into() });
     bodies.push(Body::Continued { phase: Phase::StartMaintenance });
     bodies
+}
+
+fn bringing() -> Vec<Body> {
+    let pin = |name: &str| Pin { name: name.into(), version: "1.2.0".into(), digest: "ef".repeat(32).into() };
+    let spec = |sha256, signature: Option<&str>| PackageSpec {
+        name: "upgrade".into(),
+        url: "https://repo.example/upgrade.tar.gz".into(),
+        sha256,
+        signature: signature.map(str::to_owned),
+    };
+    let package = |plugins| Package {
+        name: "upgrade".into(),
+        digest: "ab".repeat(32).into(),
+        bytes: 3_221_225_472,
+        plugins,
+    };
+    let attached = vec![Attached { pin: pin("upgrade"), kind: PluginKind::Action }];
+    vec![
+        Body::PackageWanted { package: spec(None, None) },
+        Body::PackageWanted { package: spec(Some("ab".repeat(32).into()), Some("untrusted comment: x")) },
+        Body::PackageFetched { package: package(Vec::new()) },
+        Body::PackageFetched { package: package(attached) },
+        Body::PluginsPinned { workflow: pin("default"), actions: vec![pin("upgrade"), pin("noop")] },
+    ]
 }
 
 fn asking() -> Vec<Body> {

@@ -7,6 +7,7 @@
 //! Fenix cannot know everything at once: the cloud answers late, and others change it meanwhile. So checkers forgive
 //! what was right a moment before, `LAG`; they never forgive what Fenix did to itself.
 
+mod brought;
 mod capacity;
 mod consent;
 mod ending;
@@ -60,6 +61,8 @@ pub enum Check {
     R11,
     /// The journal tells of a rule that was broken, as the verifier reads it, which knows nothing of the truth.
     Journal,
+    /// Something was touched before what its session brings was here.
+    Brought,
     /// A session stands still and nobody knows why.
     Stuck,
     /// Fenix itself broke.
@@ -113,6 +116,7 @@ trait Checker {
 /// Everything that should not have happened, in order of time.
 pub(crate) fn check(scenario: &Scenario, truth: &[Entry], ending: &Ending) -> Vec<Violation> {
     let mut checkers: Vec<Box<dyn Checker>> = vec![
+        Box::new(brought::Brought::default()),
         Box::new(consent::Consent::default()),
         Box::new(groups::Groups::default()),
         Box::new(work::Work::default()),

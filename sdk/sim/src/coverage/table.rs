@@ -224,6 +224,7 @@ words!(blocker_words, BLOCKERS, What {
     What::Refused => "refused",
     What::Workflow => "workflow",
     What::Quarantined => "quarantined",
+    What::Packages => "packages",
     What::Parked => "parked",
     What::Paused => "paused",
     What::Failed => "failed",

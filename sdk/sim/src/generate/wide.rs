@@ -15,7 +15,7 @@ use super::Profile;
 use crate::dice::{Dice, Purpose};
 use crate::managers::{Answer, Answers, Conduct, How, ScaleIn};
 use crate::reckless;
-use crate::scenario::{Action, Command, Freeze, FullDisk, Jump, Order, Scenario, SessionSpec};
+use crate::scenario::{Action, Brings, Command, Freeze, FullDisk, Jump, Order, Scenario, SessionSpec};
 
 /// How many hosts a cloud has, the controllers among them. Small ones show most faults and cost least.
 const SIZES: [(u32, RangeInclusive<u64>); 4] = [(45, 2..=6), (30, 7..=12), (17, 13..=24), (8, 25..=40)];
@@ -66,6 +66,8 @@ mod permille {
     /// Sessions of the workflow for applications that state their limits, of those that are not of the one that wants
     /// anything.
     pub(super) const LIMITS: u32 = 300;
+    /// Sessions that bring something.
+    pub(super) const BRINGS: u32 = 150;
     /// Managers that state what they can bear.
     pub(super) const STATEMENTS: u32 = 500;
 }
@@ -117,11 +119,13 @@ pub fn wide(seed: u64) -> Scenario {
     };
     let profile = Profile::faulty(workflow, &["noop", "reboot"]);
     let (computes, controllers) = size(&mut dice);
+    let mut bringing = Dice::new(seed, Purpose::Packages);
     let mut scenario =
         super::on_cloud(seed, &profile, computes, controllers, &mut Dice::new(seed, Purpose::Scenario));
     oddities(&mut scenario.cloud, &mut dice);
     for session in &mut scenario.sessions {
         terms(&mut session.terms, computes, &mut dice);
+        session.brings = brings(&mut bringing);
         if dice.chance(permille::SHORT_WINDOW) {
             session.window = Some(dice.span(20_000, 400_000));
         }
@@ -264,6 +268,13 @@ fn more_actions(session: &mut SessionSpec, dice: &mut Dice) {
             session.actions.push(Action { plugin, stage, metadata: String::new() });
         }
     }
+}
+
+/// A package that takes a while, and that may come only after the session was parked for it.
+fn brings(dice: &mut Dice) -> Option<Brings> {
+    let fails = dice.weighted(&[(3, 0), (1, 1), (1, 2)]);
+    let brings = Brings { takes: dice.span(100, 60_000), fails };
+    dice.chance(permille::BRINGS).then_some(brings)
 }
 
 /// Two or three sessions share the hosts of one.

@@ -62,6 +62,7 @@ impl Run<'_> {
             event::Event::CloudReturned(..) | event::Event::ActionReturned(..) => self.under_way -= 1,
             event::Event::Command(..)
             | event::Event::Delivered(..)
+            | event::Event::Fetched(..)
             | event::Event::ClockJumped(_)
             | event::Event::Tick => {}
         }
@@ -224,7 +225,7 @@ impl Run<'_> {
         let life = self.life;
         self.under_way += match &order {
             Order::Call { .. } | Order::RunAction { .. } => 1,
-            Order::Deliver { .. } | Order::Answer { .. } => 0,
+            Order::Deliver { .. } | Order::Fetch { .. } | Order::Answer { .. } => 0,
         };
         match order {
             Order::Call { id, call } => {
@@ -247,6 +248,10 @@ impl Run<'_> {
                 });
                 let wait = self.latency.span(0, 20);
                 self.queue.push(self.now + wait, Event::Action { life, id, assignment });
+            }
+            Order::Fetch { id, wanted } => {
+                let wait = self.brings(&wanted.session).map_or(Millis::ZERO, |brings| brings.takes);
+                self.queue.push(self.now + wait, Event::Fetch { life, id, wanted });
             }
             Order::Answer { ticket, answer } => self.answered(ticket, answer),
         }

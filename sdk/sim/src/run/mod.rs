@@ -20,7 +20,7 @@ use fenix_core::state::State;
 use fenix_core::time::{Millis, Time};
 use fenix_engine::Engine;
 use fenix_engine::command::Command;
-use fenix_engine::event::{CallId, Envelope, Ticket};
+use fenix_engine::event::{CallId, Envelope, Ticket, Wanted};
 use fenix_engine::ports::{Assignment, CloudCall};
 use fenix_store::MemJournal;
 
@@ -79,6 +79,8 @@ enum Event {
     Message { life: u32, id: CallId, envelope: Box<Envelope>, copy: bool },
     /// An action is run.
     Action { life: u32, id: CallId, assignment: Box<Assignment> },
+    /// What a session brings is here, or does not come.
+    Fetch { life: u32, id: CallId, wanted: Box<Wanted> },
     /// A manager does something.
     Deed { manager: usize, deed: Deed },
     /// A manager subscribes.
@@ -162,6 +164,8 @@ struct Run<'a> {
     /// Calls that change the cloud and whose results Fenix awaits.
     changes: BTreeSet<CallId>,
     envoys: BTreeMap<Ticket, Envoy>,
+    /// How often was tried to fetch what each session brings.
+    fetches: BTreeMap<SessionId, u32>,
     tickets: u64,
     /// The number of the last thing that an administrator wanted of each session.
     wanted: BTreeMap<SessionId, u64>,
@@ -220,6 +224,7 @@ impl<'a> Run<'a> {
             clock: machine::Clock::new(),
             changes: BTreeSet::new(),
             envoys: BTreeMap::new(),
+            fetches: BTreeMap::new(),
             tickets: 0,
             wanted: BTreeMap::new(),
             truth: Vec::new(),
@@ -324,6 +329,7 @@ impl<'a> Run<'a> {
             Event::LateCall(call) => drop(self.cloud.target_mut().call(self.now, &call)),
             Event::Message { life, id, envelope, copy } => self.message(life, id, &envelope, copy),
             Event::Action { life, id, assignment } => self.action(life, id, &assignment),
+            Event::Fetch { life, id, wanted } => self.fetch(life, id, &wanted),
             Event::Deed { manager, deed } => self.deed(manager, deed),
             Event::Subscribe(manager) => self.subscribe(manager),
             Event::Statement(number) => self.state(number),
@@ -450,6 +456,7 @@ impl Event {
             | Event::Result { .. }
             | Event::Command(_)
             | Event::Action { .. }
+            | Event::Fetch { .. }
             | Event::Reopen { .. }
             | Event::RoomLook(_) => true,
             Event::Call { .. }

@@ -1,18 +1,19 @@
 //! What Fenix's orders meet: the cloud, receivers of messages, actions.
 
 use fenix_cloud::sim::World;
-use fenix_core::id::{HostId, SubscriptionId};
+use fenix_core::id::{Digest, HostId, SessionId, SubscriptionId};
 use fenix_core::message::Content;
+use fenix_core::package::{Package, PackageSpec};
 use fenix_core::time::{Millis, Time};
-use fenix_engine::event::{self, CallId, DeliveryError, Envelope};
-use fenix_engine::ports::{Assignment, CloudCall, CloudError, CloudReply, Progress};
+use fenix_engine::event::{self, CallId, DeliveryError, Envelope, Wanted};
+use fenix_engine::ports::{Assignment, Brought, CloudCall, CloudError, CloudReply, Progress};
 
 use super::{Event, Run};
 use crate::coverage::{Fault, Watch};
 use crate::dice::Dice;
 use crate::managers::{Deed, asked};
 use crate::plugins::Hand;
-use crate::scenario::{CallFate, CallFault};
+use crate::scenario::{Brings, CallFate, CallFault};
 use crate::truth::{ActionEnd, Entry, Truth};
 
 /// How long it takes until a message that is lost counts as not delivered.
@@ -148,6 +149,37 @@ impl Run<'_> {
         self.note_action(life, id, assignment, end);
         let wait = self.latency.span(1, 500);
         self.bring(wait, life, event::Event::ActionReturned(id, result));
+    }
+
+    /// What a session brings, as the scenario has it.
+    pub(super) fn brings(&self, session: &SessionId) -> Option<Brings> {
+        self.scenario.session(session).and_then(|spec| spec.brings)
+    }
+
+    /// An attempt to fetch it ends. What it names lies in it, as the plug-ins of this simulation.
+    pub(super) fn fetch(&mut self, life: u32, id: CallId, wanted: &Wanted) {
+        let fails = self.brings(&wanted.session).map_or(0, |brings| brings.fails);
+        let tried = self.fetches.entry(wanted.session.clone()).or_default();
+        *tried += 1;
+        let result = if *tried <= fails { Err("drawn".to_owned()) } else { self.brought(wanted) };
+        let came = result.is_ok();
+        self.tell(Truth::Fetched { session: wanted.session.clone(), came });
+        self.bring(Millis(1), life, event::Event::Fetched(id, result));
+    }
+
+    fn brought(&self, wanted: &Wanted) -> Result<Brought, String> {
+        let pin = |name: &String| self.plugins.pin(name).ok_or_else(|| format!("there is no {name}"));
+        let package = |spec: &PackageSpec| Package {
+            name: spec.name.clone(),
+            digest: Digest::from(&spec.url),
+            bytes: 1,
+            plugins: Vec::new(),
+        };
+        Ok(Brought {
+            packages: wanted.packages.iter().map(package).collect(),
+            workflow: pin(&wanted.workflow)?,
+            actions: wanted.actions.iter().map(pin).collect::<Result<_, _>>()?,
+        })
     }
 
     /// A manager does something.

@@ -4,7 +4,8 @@ use fenix_cloud::sim::Act;
 use fenix_cloud::sim::spec::{Failures, Others, Wire};
 use fenix_core::id::{HostId, InstanceId};
 use fenix_core::inventory::InstanceState;
-use fenix_core::session::{ActionSpec, Condition, Phase, Plan};
+use fenix_core::package::PackageSpec;
+use fenix_core::session::{ActionSpec, Condition, Phase, Pin, Plan};
 use fenix_core::time::Millis;
 use fenix_engine::command::Command;
 
@@ -35,9 +36,21 @@ impl Run<'_> {
 
     pub(super) fn open(&mut self, number: usize) {
         let spec = &self.scenario.sessions[number];
-        let Ok(plan) = self.plan_of(spec) else { return };
+        let Ok(mut plan) = self.plan_of(spec) else { return };
+        let mut packages = Vec::new();
+        if spec.brings.is_some() {
+            plan.workflow = Pin::named(&spec.workflow);
+            plan.actions.iter_mut().for_each(|action| action.plugin = Pin::named(&action.plugin.name));
+            packages.push(PackageSpec {
+                name: "theirs".into(),
+                url: format!("https://repo.example/{number}"),
+                sha256: None,
+                signature: None,
+            });
+        }
         let id = session_id(number);
-        let command = Command::Open { id: id.clone(), plan: Box::new(plan), hosts: spec.hosts.clone() };
+        let command =
+            Command::Open { id: id.clone(), plan: Box::new(plan), hosts: spec.hosts.clone(), packages };
         self.send(command, Some(Want::Open(id)));
     }
 

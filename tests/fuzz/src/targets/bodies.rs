@@ -16,11 +16,12 @@ use fenix_core::record::{Body, Record};
 use fenix_core::session::{Pin, Plan};
 use fenix_core::time::{Millis, Time};
 use fenix_engine::event::Envelope;
+use fenix_packages::policy::{Policy, Proof};
 use fenix_server::plugins::Catalogue;
 use fenix_server::vnfm::{event, literal};
 use fenix_server::wire::payload::Base;
 use fenix_server::wire::reply::Answered;
-use fenix_server::wire::session::{Invalid, Wanted};
+use fenix_server::wire::session::{Invalid, Known, Wanted};
 use fenix_server::wire::{aodh, cloudevents, constraint, python, reply, session, time};
 use fenix_store::codec::{decode, encode};
 use serde_json::{Map, Value, json};
@@ -77,7 +78,10 @@ fn length(body: &Map<String, Value>) -> usize {
 fn a_session(body: &Map<String, Value>) {
     let pin = |name: &str| Pin { name: name.into(), version: "0.1.0".into(), digest: "d".into() };
     let catalogue = Catalogue::new([pin("default")], [pin("noop"), pin("reboot")]);
-    let Wanted { plan, hosts, warnings } = match session::read(body, &catalogue, &Terms::default()) {
+    let allow = vec!["https://repo.example/".parse().expect("a place")];
+    let policy = Policy { allow, folder: Some("packages".into()), proof: Proof::None, ..Policy::default() };
+    let known = Known { catalogue: &catalogue, defaults: &Terms::default(), packages: &policy };
+    let Wanted { plan, hosts, packages, warnings } = match session::read(body, known) {
         Ok(wanted) => wanted,
         Err(Invalid { message, hint }) => {
             is_told(&message, length(body));
@@ -88,15 +92,13 @@ fn a_session(body: &Map<String, Value>) {
     let stated = body.get("hosts").and_then(Value::as_array).map_or(0, Vec::len);
     assert_eq!(hosts.len(), stated, "other hosts than were named");
     assert!(warnings.iter().all(|warning| warning.contains("was ignored")));
-    let record = Record {
-        seq: 1,
-        at: Time(0),
-        session: Some("s".into()),
-        body: Body::Opened { plan: plan.clone(), rules: 1 },
-    };
-    let frame = encode(&record).expect("a plan can be stored");
-    assert!(frame.len() <= MAX_PLAN, "a plan of {} bytes", frame.len());
-    assert_eq!(decode(&frame).expect("and read again"), record);
+    let wanted = packages.into_iter().map(|package| Body::PackageWanted { package });
+    for body in wanted.chain([Body::Opened { plan: plan.clone(), rules: 1 }]) {
+        let record = Record { seq: 1, at: Time(0), session: Some("s".into()), body };
+        let frame = encode(&record).expect("it can be stored");
+        assert!(frame.len() <= MAX_PLAN, "a record of {} bytes", frame.len());
+        assert_eq!(decode(&frame).expect("and read again"), record);
+    }
     managers_read(&plan);
 }
 

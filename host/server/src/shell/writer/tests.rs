@@ -9,6 +9,7 @@ use fenix_core::record::Record;
 use fenix_core::view::{Verdict, View, Wakeup};
 use fenix_engine::Settings;
 use fenix_engine::command::{Command, CommandError};
+use fenix_engine::event::Wanted;
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudReply, Progress, WorkflowError};
 use fenix_store::{Failure, MemJournal, OpenError, Opened};
 use tokio::sync::Semaphore;
@@ -18,7 +19,7 @@ use crate::receivers::Receivers;
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
 use crate::shell::desk::ANSWER_WITHIN;
-use crate::shell::hands::ActionPort;
+use crate::shell::hands::{ActionPort, Bringing, PackagePort};
 use crate::tls::{self, Trust};
 use crate::wire::payload::Base;
 
@@ -35,6 +36,12 @@ impl Cloud for Nothing {
 impl Workflows for Nothing {
     fn decide(&self, _: &fenix_core::id::Digest, _: &View, _: &Wakeup) -> Result<Verdict, WorkflowError> {
         Err(WorkflowError::Unusable("there is none".into()))
+    }
+}
+
+impl PackagePort for Nothing {
+    fn bring<'a>(&'a self, _: &'a Wanted) -> Bringing<'a> {
+        Box::pin(async { Err("nothing is brought".to_owned()) })
     }
 }
 
@@ -131,7 +138,8 @@ fn start_over(shelf: &Shelf, cloud: Arc<dyn Cloud>) -> (Writer, Desk) {
     let courier = Courier::new(base, Receivers::default(), tls).unwrap();
     let runtime = Handle::current();
     let hands_runtime = runtime.clone();
-    let hands = move |desk| Hands::new(hands_runtime, desk, cloud, Arc::new(Nothing), courier);
+    let nothing = Arc::new(Nothing);
+    let hands = move |desk| Hands::new(hands_runtime, desk, cloud, nothing.clone(), nothing, courier);
     Writer::start(parts, hands, runtime).unwrap()
 }
 

@@ -13,9 +13,12 @@ use fenix_cloud::{Answering, Cloud};
 use fenix_core::policy::Terms;
 use fenix_engine::ports::{Clock, CloudCall};
 use fenix_engine::{Engine, Settings};
+use fenix_packages::policy::Policy;
 use fenix_server::api::{Api, History, router};
 use fenix_server::auth::Door;
 use fenix_server::metrics::Metrics;
+use fenix_server::packages::PackageSettings;
+use fenix_server::packages::porter::{self, UnderWay};
 use fenix_server::receivers::Receivers;
 use fenix_server::sandbox::{Actions, Sandbox};
 use fenix_server::shell::clock::WallClock;
@@ -176,6 +179,10 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let nobody = Receivers::default().strict(true);
     let trust = tls::client(&Trust::Nobody).expect("no certificates are needed");
     let courier = Courier::new(base.clone(), nobody, trust).expect("a client can be made");
+    let trust = tls::client(&Trust::Nobody).expect("no certificates are needed");
+    let fetcher = porter::fetcher(scratch.path(), &PackageSettings::default(), trust, engine.state())
+        .expect("a folder can be made");
+    let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &UnderWay::default());
     let parts = Parts {
         engine,
         journal: store.writer(),
@@ -185,7 +192,10 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
         clock: clock.clone(),
     };
     let of_hands = runtime.clone();
-    let hands = move |desk| Hands::new(of_hands, desk, cloud, actions, courier);
+    let hands = move |desk: Desk| {
+        let porter = Arc::new(porter(&desk));
+        Hands::new(of_hands, desk, cloud, actions, porter, courier)
+    };
     let (writer, desk) = Writer::start(parts, hands, runtime).expect("a thread");
     let [readers, attaching, backups] = Api::places();
     let api = Api {
@@ -198,6 +208,8 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
         attacher: sandbox.attacher,
         metrics: Metrics::new(),
         defaults: Terms::default(),
+        packages: Policy::default(),
+        under_way: UnderWay::default(),
         door: Arc::new(Door::open()),
         receivers: Receivers::default(),
         history,

@@ -1,0 +1,257 @@
+//! What sessions bring, over real HTTP: used if it is what it must be, and else the session is parked with no host touched.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use fenix_cloud::sim::trace::Actor;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::http::{call, get};
+use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
+
+/// What a vendor calls its own `default` and `noop`: as long, so that a component is made of ours without a compiler.
+const WORKFLOW: &str = "vendors";
+const ACTION: &str = "mine";
+
+/// A component that comes with Fenix, under another name.
+fn component(ours: &str, theirs: &str) -> Vec<u8> {
+    assert_eq!(ours.len(), theirs.len());
+    let mut bytes = fenix_shipped::component(ours).unwrap().to_vec();
+    let written = format!("\"name\":\"{ours}\"");
+    let renamed = format!("\"name\":\"{theirs}\"");
+    let places: Vec<usize> =
+        (0..bytes.len() - written.len()).filter(|at| bytes[*at..].starts_with(written.as_bytes())).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| bytes[at..at + written.len()].copy_from_slice(renamed.as_bytes()));
+    bytes
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// A web server with files; one whose content begins with `-> ` leads elsewhere.
+struct Repository {
+    at: SocketAddr,
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+}
+
+impl Repository {
+    fn start() -> Repository {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let files: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
+        let served = Arc::clone(&files);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let first = lines.next().unwrap().unwrap();
+                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                let path = first.split(' ').nth(1).unwrap().to_owned();
+                let file = served.lock().unwrap().get(&path).cloned();
+                let (status, more, body) = match file {
+                    None => ("404 Not Found", String::new(), Vec::new()),
+                    Some(file) => match file.strip_prefix(b"-> ") {
+                        Some(to) => (
+                            "302 Found",
+                            format!("location: {}\r\n", String::from_utf8_lossy(to)),
+                            Vec::new(),
+                        ),
+                        None => ("200 OK", String::new(), file),
+                    },
+                };
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\n{more}content-length: {length}\r\nconnection: close\r\n\r\n"
+                );
+                drop(stream.write_all(&[head.as_bytes(), &body].concat()));
+            }
+        });
+        Repository { at, files }
+    }
+
+    /// Puts a file there, and returns how a session asks for it.
+    fn put(&self, path: &str, bytes: &[u8]) -> Value {
+        self.files.lock().unwrap().insert(format!("/{path}"), bytes.to_vec());
+        json!({ "url": self.url(path), "sha256": sha256(bytes) })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.at)
+    }
+}
+
+/// A server that takes packages from there.
+struct Scene {
+    rig: Rig,
+    repository: Repository,
+    _folder: TempDir,
+}
+
+impl Scene {
+    fn new(more: &str) -> Scene {
+        let repository = Repository::start();
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("fenix.toml");
+        let allow = repository.url("");
+        std::fs::write(&file, format!("[packages]\nallow = [{allow:?}]\n{more}")).unwrap();
+        let rig = Rig::start_with(&small_cloud(), &["--config", file.to_str().unwrap()]);
+        Scene { rig, repository, _folder: folder }
+    }
+
+    /// What starts a session that runs on these packages alone.
+    fn body(&self, packages: &[Value]) -> Value {
+        let mut body = sample_body(&["compute-1"]);
+        body["workflow"] = json!(WORKFLOW);
+        body["actions"] = json!([{ "plugin": ACTION, "type": "host" }]);
+        body["download"] = json!(packages);
+        body
+    }
+
+    fn components(&self) -> [Value; 2] {
+        let workflow = component("default", WORKFLOW);
+        let action = component("noop", ACTION);
+        [self.repository.put("vendors.wasm", &workflow), self.repository.put("mine.wasm", &action)]
+    }
+
+    /// Such a session is parked, for that reason, and nothing in the cloud was touched.
+    #[track_caller]
+    fn check_parked(&self, packages: &[Value], expected: &str) {
+        let session = self.rig.begin(&self.body(packages));
+        let news = wait_for(&session, |news| news["condition"] == "parked");
+        let why = &get(&format!("{session}/blockers")).good()["blockers"][0]["detail"];
+        assert!(why.as_str().unwrap().contains(expected), "{why}\n{news}");
+        let touched = self.rig.trace().into_iter().find(|event| event.by == Actor::Client);
+        assert!(touched.is_none(), "{touched:?}");
+        call("DELETE", &session, b"").good();
+    }
+}
+
+#[test]
+fn a_session_runs_on_what_its_own_packages_brought() {
+    let scene = Scene::new("");
+    let _manager = scene.rig.manager(&[]);
+    let packages = scene.components();
+    let session = scene.rig.begin(&scene.body(&packages));
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    let detail = get(&format!("{session}/detail")).good();
+    assert_eq!(detail["session"]["workflow"], WORKFLOW);
+    assert_eq!(detail["session"]["workflow_digest"], packages[0]["sha256"]);
+    assert_eq!(detail["actions"][0]["digest"], packages[1]["sha256"]);
+    let brought = &detail["packages"][0];
+    assert_eq!((&brought["name"], &brought["state"]), (&json!("vendors.wasm"), &json!("here")));
+    assert_eq!(brought["plugins"][0]["name"], WORKFLOW);
+    // Nobody else may name it.
+    let reply = scene.rig.post(&scene.body(&[]));
+    assert_eq!(reply.status, 422, "{}", reply.body);
+}
+
+#[test]
+fn a_bundle_brings_several_plug_ins_and_survives_a_crash() {
+    let mut scene = Scene::new("");
+    let _manager = scene.rig.manager(&[]);
+    let folder = TempDir::new().unwrap();
+    let manifest = "name = 'upgrade'\nversion = '1'\nlicence = 'LICENSE'\n\
+                    [[component]]\nfile = 'w.wasm'\n[[component]]\nfile = 'a.wasm'\n";
+    let files = [
+        ("plugin.toml", manifest.as_bytes().to_vec()),
+        ("w.wasm", component("default", WORKFLOW)),
+        ("a.wasm", component("noop", ACTION)),
+        ("LICENSE", b"as you like".to_vec()),
+    ];
+    let package = scene.repository.put("upgrade.tar.gz", &bundle(folder.path(), &files));
+    let session = scene.rig.begin(&scene.body(&[package]));
+    scene.rig.crash_server();
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+}
+
+/// A `tar.gz` of these files, as a vendor makes it.
+fn bundle(folder: &Path, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    for (name, bytes) in files {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let names = files.iter().map(|(name, _)| *name);
+    let packed = Command::new("tar").args(["-czf", "all.tar.gz"]).args(names).current_dir(folder).status();
+    assert!(packed.unwrap().success());
+    std::fs::read(folder.join("all.tar.gz")).unwrap()
+}
+
+#[test]
+fn whatever_was_tampered_with_parks_the_session_before_anything_is_touched() {
+    let scene = Scene::new("");
+    let [workflow, action] = scene.components();
+    let files = &scene.repository;
+    let check = |package: Value, expected: &str| scene.check_parked(&[workflow.clone(), package], expected);
+    let other = json!({ "url": action["url"], "sha256": "00".repeat(32) });
+    check(other, "package mine.wasm: its content has the digest");
+    let mut cut = component("noop", ACTION);
+    cut.truncate(cut.len() / 2);
+    check(
+        files.put("cut.wasm", &cut),
+        "package cut.wasm: plug-in that was sent is refused: the component is refused: it is not a whole",
+    );
+    check(
+        json!({ "url": files.url("nowhere"), "sha256": "00".repeat(32) }),
+        "package nowhere: the server answers 404",
+    );
+    files.put("away", b"-> http://192.0.2.1/elsewhere");
+    check(
+        json!({ "url": files.url("away"), "sha256": "00".repeat(32) }),
+        "it leads to http://192.0.2.1/elsewhere, from where no package may come",
+    );
+    let folder = TempDir::new().unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("a.wasm")).unwrap();
+    let manifest = "name = 'x'\nversion = '1'\n[[component]]\nfile = 'a.wasm'\n";
+    std::fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
+    let packed = Command::new("tar")
+        .args(["-czf", "all.tar.gz", "plugin.toml", "a.wasm"])
+        .current_dir(folder.path())
+        .status();
+    assert!(packed.unwrap().success());
+    let link = std::fs::read(folder.path().join("all.tar.gz")).unwrap();
+    check(files.put("link.tar.gz", &link), "\"a.wasm\" in it is neither a file nor a folder");
+    // Nothing in it is of use.
+    check(
+        files.put("payload", b"for the hosts"),
+        "there is no action \"mine\" in them, and none is attached: vendors.wasm holds vendors; payload holds no plug-in",
+    );
+}
+
+#[test]
+fn a_session_that_was_parked_for_a_package_goes_on_once_it_is_there() {
+    let scene = Scene::new("");
+    let _manager = scene.rig.manager(&[]);
+    let [workflow, action] = scene.components();
+    let name = "/mine.wasm".to_owned();
+    let hidden = scene.repository.files.lock().unwrap().remove(&name).unwrap();
+    let session = scene.rig.begin(&scene.body(&[workflow, action]));
+    wait_for(&session, |news| news["condition"] == "parked");
+    scene.repository.files.lock().unwrap().insert(name, hidden);
+    call("PUT", &session, b"").good();
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+}
+
+#[test]
+fn what_the_installation_does_not_take_is_refused_before_there_is_a_session() {
+    let scene = Scene::new("");
+    let check = |package: Value, expected: &str| {
+        let reply = scene.rig.post(&scene.body(&[package]));
+        assert_eq!(reply.status, 422, "{}", reply.body);
+        assert!(reply.body.to_string().contains(expected), "{}", reply.body);
+    };
+    check(json!("http://192.0.2.1/x"), "no package may come from there");
+    check(json!(scene.repository.url("x")), "`sha256` is missing");
+    check(json!("file:x"), "names no folder");
+    let none = get(&scene.rig.at("/v1/maintenance")).good();
+    assert_eq!(none["sessions"], json!([]));
+}
