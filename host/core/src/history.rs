@@ -114,6 +114,10 @@ impl Session {
             | Body::Unconstrained { .. }
             | Body::PluginAttached { .. }
             | Body::PluginDetached { .. }
+            | Body::Granted { .. }
+            | Body::Revoked { .. }
+            | Body::PackageKept { .. }
+            | Body::PackageDropped { .. }
             | Body::TemplateSaved { .. }
             | Body::TemplateRemoved { .. }
             | Body::QuarantineCleared { .. }

@@ -4,6 +4,8 @@
 //! of [`record`]s ([`state::State::apply`]); a workflow reads it through [`view::View`]; what it wants is a
 //! [`decision::Decision`]; [`rules`] admit it as an [`effect::Effect`] or refuse it with the reason.
 
+pub mod grant;
+pub mod http_rule;
 pub mod id;
 pub mod shared;
 pub mod time;

@@ -32,6 +32,26 @@ impl Packages {
     pub fn are_missing(&self) -> bool {
         self.fetched.len() < self.wanted.len()
     }
+
+    /// True if one of them has that content, or must have it.
+    pub fn bring(&self, digest: &Digest) -> bool {
+        self.contents().any(|content| content == digest)
+    }
+
+    /// What those that are here consist of, and what the others must consist of, where that is known.
+    pub fn contents(&self) -> impl Iterator<Item = &Digest> {
+        let fetched = self.fetched.iter().map(|package| &package.digest);
+        fetched.chain(self.wanted.iter().filter_map(|package| package.sha256.as_ref()))
+    }
+}
+
+/// A package that an administrator put here, for sessions at a site that cannot fetch it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPackage {
+    /// Its content.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// A package that was fetched, and is what it must be.

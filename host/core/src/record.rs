@@ -3,6 +3,7 @@
 //! Each variant's serialized form is a stored format: a change to it needs a new kind version, an upcast and a
 //! fixture in `fenix-store`.
 
+use crate::grant::Grant;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Ask, AskStatus, MoveHow, Reply};
@@ -10,10 +11,12 @@ use crate::caller::{Caller, Deed};
 use crate::constraint::{Constrained, Constraint};
 use crate::decision::{Planned, Waiting};
 use crate::effect::{Effect, Outcome};
-use crate::id::{AskId, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId};
+use crate::id::{
+    AskId, Digest, EffectId, HostId, InstanceId, MessageId, ProjectId, SessionId, SubscriptionId,
+};
 use crate::inventory::Change;
 use crate::message::{Delivery, Message, Subscription};
-use crate::package::{Package, PackageSpec};
+use crate::package::{KeptPackage, Package, PackageSpec};
 use crate::rules::Refusal;
 use crate::session::{ActionRun, Condition, HostStage, HostWork, Phase, Pin, Plan, Target};
 use crate::standing::{Attached, Template};
@@ -70,6 +73,26 @@ pub enum Body {
     PluginDetached {
         /// Its name.
         name: String,
+    },
+    /// An administrator lets a component use something, and nothing else. Of the installation.
+    Granted {
+        /// What.
+        grant: Grant,
+    },
+    /// What a component was let use it may use no longer. Of the installation.
+    Revoked {
+        /// Which.
+        digest: Digest,
+    },
+    /// A package is here to stay, whoever brings it. Of the installation.
+    PackageKept {
+        /// Which.
+        package: KeptPackage,
+    },
+    /// A package stays no longer than sessions bring it. Of the installation.
+    PackageDropped {
+        /// Its content.
+        digest: Digest,
     },
     /// A template was saved. Of the installation.
     TemplateSaved {
@@ -281,6 +304,10 @@ impl Body {
             Body::Unconstrained { .. } => "unconstrained",
             Body::PluginAttached { .. } => "plugin_attached",
             Body::PluginDetached { .. } => "plugin_detached",
+            Body::Granted { .. } => "granted",
+            Body::Revoked { .. } => "revoked",
+            Body::PackageKept { .. } => "package_kept",
+            Body::PackageDropped { .. } => "package_dropped",
             Body::TemplateSaved { .. } => "template_saved",
             Body::TemplateRemoved { .. } => "template_removed",
             Body::QuarantineCleared { .. } => "quarantine_cleared",

@@ -10,7 +10,8 @@ use crate::ask::{Ask, AskKind, AskStatus};
 use crate::constraint::{Constrained, Constraint, Constraints};
 use crate::effect::{EffectKind, Outcome};
 use crate::finder::Finder;
-use crate::id::{HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
+use crate::grant::Right;
+use crate::id::{Digest, HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use crate::inventory::{Change, Inventory};
 use crate::message::Subscription;
 use crate::past::{Note, Past};
@@ -45,6 +46,10 @@ pub struct State {
     pub constraints: Arc<Constraints>,
     /// Plug-ins that were attached while the server ran, by name.
     pub plugins: Arc<BTreeMap<String, Attached>>,
+    /// What components may use, by their content.
+    pub grants: Arc<BTreeMap<Digest, Vec<Right>>>,
+    /// Packages that administrators put here, by content, with their size in bytes.
+    pub kept: Arc<BTreeMap<Digest, u64>>,
     /// Sessions that can be started again, by name.
     pub templates: Arc<BTreeMap<String, Template>>,
     /// What became of hosts and instances, over all sessions.
@@ -142,6 +147,14 @@ impl State {
                 Arc::make_mut(&mut self.plugins).insert(plugin.pin.name.clone(), plugin.clone());
             }
             Body::PluginDetached { name } => drop(Arc::make_mut(&mut self.plugins).remove(name)),
+            Body::Granted { grant } => {
+                Arc::make_mut(&mut self.grants).insert(grant.digest.clone(), grant.rights.clone());
+            }
+            Body::Revoked { digest } => drop(Arc::make_mut(&mut self.grants).remove(digest)),
+            Body::PackageKept { package } => {
+                Arc::make_mut(&mut self.kept).insert(package.digest.clone(), package.bytes);
+            }
+            Body::PackageDropped { digest } => drop(Arc::make_mut(&mut self.kept).remove(digest)),
             Body::TemplateSaved { template } => {
                 Arc::make_mut(&mut self.templates).insert(template.name.clone(), template.clone());
             }
@@ -303,6 +316,10 @@ impl Session {
             | Body::Unconstrained { .. }
             | Body::PluginAttached { .. }
             | Body::PluginDetached { .. }
+            | Body::Granted { .. }
+            | Body::Revoked { .. }
+            | Body::PackageKept { .. }
+            | Body::PackageDropped { .. }
             | Body::TemplateSaved { .. }
             | Body::TemplateRemoved { .. }
             | Body::QuarantineCleared { .. }

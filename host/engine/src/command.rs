@@ -5,9 +5,10 @@
 
 use fenix_core::ask::Reply;
 use fenix_core::constraint::{Constrained, Constraint};
-use fenix_core::id::{AskId, HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
+use fenix_core::grant::Grant;
+use fenix_core::id::{AskId, Digest, HostId, InstanceId, ProjectId, SessionId, SubscriptionId};
 use fenix_core::message::Subscription;
-use fenix_core::package::PackageSpec;
+use fenix_core::package::{KeptPackage, PackageSpec};
 use fenix_core::session::Plan;
 use fenix_core::standing::{Attached, Template};
 
@@ -84,6 +85,30 @@ pub enum Command {
         /// Its name.
         name: String,
     },
+    /// Let a component use what is named, and nothing else.
+    Grant {
+        /// What.
+        grant: Grant,
+        /// The name that it goes by, for the audit; its digest if it is not known yet.
+        name: String,
+    },
+    /// Let a component use nothing any longer, from its next call on. One that may not use anything is idle.
+    Revoke {
+        /// Which.
+        digest: Digest,
+        /// The name that it goes by, for the audit.
+        name: String,
+    },
+    /// Keep a package whose content is here already.
+    KeepPackage {
+        /// Which.
+        package: KeptPackage,
+    },
+    /// Keep a package no longer. Refused while a session brings it; an unknown one is idle.
+    DropPackage {
+        /// Its content.
+        digest: Digest,
+    },
     /// Save a template, or replace the one of that name.
     SaveTemplate {
         /// Which.
@@ -120,13 +145,17 @@ impl Command {
             | Command::Delete { .. }
             | Command::Reply { .. }
             | Command::ReplyTo { .. }
-            | Command::Unsubscribe { .. } => true,
+            | Command::Unsubscribe { .. }
+            | Command::Revoke { .. } => true,
             Command::Open { .. }
             | Command::Continue { .. }
             | Command::Constrain { .. }
             | Command::Unconstrain { .. }
             | Command::AttachPlugin { .. }
             | Command::DetachPlugin { .. }
+            | Command::Grant { .. }
+            | Command::KeepPackage { .. }
+            | Command::DropPackage { .. }
             | Command::SaveTemplate { .. }
             | Command::RemoveTemplate { .. }
             | Command::ClearQuarantine { .. }
@@ -181,6 +210,14 @@ pub enum CommandError {
     /// There are too many sessions.
     #[error("{0} sessions are open, which is the most; delete one first")]
     TooMany(usize),
+    /// A session brings the package.
+    #[error("session {by} brings package {digest}; it can go when that session is deleted")]
+    Brought {
+        /// The package's content.
+        digest: Digest,
+        /// The session.
+        by: SessionId,
+    },
     /// The session is in a state in which that makes no sense.
     #[error("session {session} is {state}: {hint}")]
     WrongState {

@@ -3,6 +3,7 @@
 use fenix_core::ask::Reply;
 use fenix_core::caller::Deed;
 use fenix_core::constraint::Constrained;
+use fenix_core::grant::words;
 use fenix_core::id::{InstanceId, ProjectId};
 
 use crate::command::Command;
@@ -38,6 +39,12 @@ impl Command {
                 ("attach-plugin", None, format!("{} {} {}", pin.name, pin.version, pin.digest))
             }
             Command::DetachPlugin { name } => ("detach-plugin", None, name.clone()),
+            Command::Grant { grant, name } => {
+                ("grant", None, format!("{} to {name} {}", words(&grant.rights), grant.digest))
+            }
+            Command::Revoke { digest, name } => ("revoke", None, format!("{name} {digest}")),
+            Command::KeepPackage { package } => ("keep-package", None, package.digest.to_string()),
+            Command::DropPackage { digest } => ("drop-package", None, digest.to_string()),
             Command::SaveTemplate { template } => ("save-template", None, template.name.clone()),
             Command::RemoveTemplate { name } => ("remove-template", None, name.clone()),
             Command::ClearQuarantine { host } => ("clear-quarantine", None, host.to_string()),

@@ -289,6 +289,10 @@ impl Engine {
             | Body::Unconstrained { .. }
             | Body::PluginAttached { .. }
             | Body::PluginDetached { .. }
+            | Body::Granted { .. }
+            | Body::Revoked { .. }
+            | Body::PackageKept { .. }
+            | Body::PackageDropped { .. }
             | Body::TemplateSaved { .. }
             | Body::TemplateRemoved { .. }
             | Body::QuarantineCleared { .. }

@@ -1,14 +1,35 @@
 //! What sessions bring is here before anything is decided.
 
-use fenix_core::id::SessionId;
+use fenix_core::id::{Digest, SessionId};
+use fenix_core::package::KeptPackage;
 use fenix_core::record::Body;
 use fenix_core::view::Trigger;
 
+use crate::command::{Answer, CommandError};
 use crate::event::{CallId, Order, Wanted};
 use crate::ports::Brought;
 use crate::{Engine, Owner};
 
 impl Engine {
+    pub(crate) fn keep_package(&mut self, package: KeptPackage) -> Answer {
+        if self.state.kept.contains_key(&package.digest) {
+            return Answer::Idle;
+        }
+        self.record_installation(Body::PackageKept { package });
+        Answer::Done
+    }
+
+    pub(crate) fn drop_package(&mut self, digest: Digest) -> Result<Answer, CommandError> {
+        if !self.state.kept.contains_key(&digest) {
+            return Ok(Answer::Idle);
+        }
+        if let Some(session) = self.state.sessions.values().find(|session| session.packages.bring(&digest)) {
+            return Err(CommandError::Brought { digest, by: session.id.clone() });
+        }
+        self.record_installation(Body::PackageDropped { digest });
+        Ok(Answer::Done)
+    }
+
     /// Has what a session brings fetched, unless that is under way.
     pub(crate) fn fetch(&mut self, id: &SessionId) {
         let owner = Owner::Packages(id.clone());

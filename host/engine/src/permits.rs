@@ -34,6 +34,10 @@ impl Engine {
             | Command::Delete { .. }
             | Command::AttachPlugin { .. }
             | Command::DetachPlugin { .. }
+            | Command::Grant { .. }
+            | Command::Revoke { .. }
+            | Command::KeepPackage { .. }
+            | Command::DropPackage { .. }
             | Command::SaveTemplate { .. }
             | Command::RemoveTemplate { .. }
             | Command::ClearQuarantine { .. } => false,

@@ -3,6 +3,7 @@
 //! The engine never waits: it hands out [`CloudCall`]s, messages and action runs as orders, and whoever drives it
 //! brings the results back as events. So the same engine runs under a clock and under virtual time.
 
+use fenix_core::grant::Right;
 use serde::{Deserialize, Serialize};
 
 use fenix_core::id::{Digest, HostId, InstanceId};
@@ -210,6 +211,10 @@ pub struct Assignment {
     pub metadata: String,
     /// What it returned with its last `Again`, if it was called before.
     pub checkpoint: Option<String>,
+    /// What it may use.
+    pub granted: Vec<Right>,
+    /// What the session brought.
+    pub packages: Vec<Package>,
 }
 
 /// What a session brought.

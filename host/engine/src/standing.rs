@@ -3,7 +3,8 @@
 
 use fenix_core::constraint::{Constrained, Constraint};
 use fenix_core::effect::EffectKind;
-use fenix_core::id::{HostId, SessionId};
+use fenix_core::grant::Grant;
+use fenix_core::id::{Digest, HostId, SessionId};
 use fenix_core::record::Body;
 use fenix_core::session::{Condition, HostStage, HostWork, Session};
 use fenix_core::standing::{Attached, Template};
@@ -52,6 +53,22 @@ impl Engine {
             return Answer::Idle;
         }
         self.record_installation(Body::PluginDetached { name });
+        Answer::Done
+    }
+
+    pub(crate) fn grant(&mut self, grant: Grant) -> Answer {
+        if self.state.grants.get(&grant.digest) == Some(&grant.rights) {
+            return Answer::Idle;
+        }
+        self.record_installation(Body::Granted { grant });
+        Answer::Done
+    }
+
+    pub(crate) fn revoke(&mut self, digest: Digest) -> Answer {
+        if !self.state.grants.contains_key(&digest) {
+            return Answer::Idle;
+        }
+        self.record_installation(Body::Revoked { digest });
         Answer::Done
     }
 

@@ -1,6 +1,6 @@
-//! What is in a package: one component, a bundle of them, or something that Fenix does not read.
+//! What is in a package: one component, an archive of them, or something that Fenix does not read.
 //!
-//! A bundle is a `tar.gz` whose first file is `plugin.toml`, which names its components. It is read from one end to the
+//! An archive is a `tar.gz` whose first file is `plugin.toml`, which names its components. It is read from one end to the
 //! other within a limit, and nothing of it is ever written to a disk: a bomb ends at the limit, and no name in it is a path
 //! of anything.
 
@@ -15,13 +15,13 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Entry, EntryType};
 
-/// What a bundle begins with.
+/// What an archive begins with.
 const MANIFEST: &str = "plugin.toml";
 
-/// Most bytes of a bundle once it is unpacked.
+/// Most bytes of an archive once it is unpacked.
 pub const MAX_UNPACKED: u64 = 128 << 20;
 
-/// Most files and folders in a bundle.
+/// Most files and folders in an archive.
 pub const MAX_ENTRIES: usize = 256;
 
 /// Largest `plugin.toml` in bytes.
@@ -45,7 +45,7 @@ pub enum Contents {
     Other,
 }
 
-/// What a bundle says about itself.
+/// What an archive says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
@@ -64,7 +64,7 @@ struct Manifest {
     component: Vec<Named>,
 }
 
-/// One plug-in of a bundle.
+/// One plug-in of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
@@ -74,7 +74,7 @@ struct Named {
     sha256: Option<Digest>,
 }
 
-/// Why a bundle is refused. Nothing of it was used.
+/// Why an archive is refused. Nothing of it was used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// It is broken, or cut.
@@ -114,7 +114,7 @@ pub enum ArchiveError {
 /// `most` is the size in bytes of the largest component.
 ///
 /// # Errors
-/// It is a bundle, and is refused.
+/// It is an archive, and is refused.
 pub fn look(package: &Path, most: usize) -> Result<Contents, ArchiveError> {
     let mut file = File::open(package)?;
     let mut begin = Vec::new();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn components_are_found_alone_and_in_bundles() {
+    fn components_are_found_alone_and_in_archives() {
         assert_eq!(
             look_at(b"\0asm and more").unwrap(),
             Contents::Components(vec![b"\0asm and more".to_vec()])
@@ -295,7 +295,7 @@ mod tests {
             "name = 'n'\nversion = '1'\nlicence = 'LICENSE'\ndocs = ['docs/use.md']\n\
              [[component]]\nfile = 'a.wasm'\n[[component]]\nfile = 'b/b.wasm'\nsha256 = '{digest}'\n"
         );
-        let bundle = packed(&[
+        let archive = packed(&[
             (FILE, "./plugin.toml", manifest.as_bytes()),
             (FILE, "a.wasm", b"one"),
             (EntryType::Directory, "b/", b""),
@@ -303,11 +303,11 @@ mod tests {
             (FILE, "LICENSE", b"free"),
             (FILE, "docs/use.md", b"so"),
         ]);
-        assert_eq!(look_at(&bundle).unwrap(), Contents::Components(vec![b"one".to_vec(), b"two".to_vec()]));
+        assert_eq!(look_at(&archive).unwrap(), Contents::Components(vec![b"one".to_vec(), b"two".to_vec()]));
     }
 
     #[test]
-    fn what_is_no_bundle_is_for_the_hosts() {
+    fn what_is_no_archive_is_for_the_hosts() {
         let check = |bytes: &[u8]| assert_eq!(look_at(bytes).unwrap(), Contents::Other);
         check(b"");
         check(b"\0as");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_bundles_are_refused() {
+    fn hostile_archives_are_refused() {
         check_refused(&[(EntryType::Symlink, "link", b"")], "\"link\" in it is neither a file nor a folder");
         check_refused(&[(EntryType::Link, "link", b"")], "neither a file nor a folder");
         check_refused(&[(EntryType::Char, "device", b"")], "neither a file nor a folder");
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_is_cut_is_refused() {
+    fn an_archive_that_is_cut_is_refused() {
         let whole = packed(&[(FILE, "plugin.toml", GOOD.as_bytes()), (FILE, "a.wasm", &[7; 3000])]);
         for end in (60..whole.len()).step_by(7) {
             let found = look_at(&whole[..end]);
@@ -367,8 +367,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_manifest_is_named() {
         let check = |manifest: &str, expected: &str| {
-            let bundle = packed(&[(FILE, "plugin.toml", manifest.as_bytes()), (FILE, "a.wasm", b"x")]);
-            let error = look_at(&bundle).unwrap_err().to_string();
+            let archive = packed(&[(FILE, "plugin.toml", manifest.as_bytes()), (FILE, "a.wasm", b"x")]);
+            let error = look_at(&archive).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         check("", "missing field");

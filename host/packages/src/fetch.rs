@@ -32,6 +32,8 @@ pub struct Fetched {
     pub bytes: u64,
     /// Where it lies.
     pub path: PathBuf,
+    /// The signature by which it was believed; `None` if none was asked for.
+    pub signature: Option<String>,
 }
 
 /// How far a package is.
@@ -160,24 +162,27 @@ impl Fetcher {
         let source = self.policy.source(spec)?;
         let known = spec.sha256.as_ref().and_then(|digest| {
             let (path, bytes) = self.store.find(digest)?;
-            Some(Fetched { digest: digest.clone(), bytes, path })
+            Some((digest.clone(), bytes, path))
         });
-        if let Some(fetched) = known {
-            self.check_signature(spec, &source, &fetched.path).await?;
-            return Ok(fetched);
+        if let Some((digest, bytes, path)) = known {
+            let signature = self.check_signature(spec, &source, &path).await?;
+            return Ok(Fetched { digest, bytes, path, signature });
         }
         let partial = self.store.partial(&format!("{source} {:?}", spec.sha256));
         let lock = self.lock(&partial);
         let _alone = lock.lock().await;
         let mut whole = Collected::at(&partial).await?;
         let (digest, bytes) = self.collect(spec, &source, &mut whole, tell).await?;
-        if let Err(error) = self.check_signature(spec, &source, &partial).await {
-            whole.forget().await?;
-            return Err(error);
-        }
+        let signature = match self.check_signature(spec, &source, &partial).await {
+            Ok(signature) => signature,
+            Err(error) => {
+                whole.forget().await?;
+                return Err(error);
+            }
+        };
         let path = self.store.admit(&partial, &digest)?;
         whole.forget_tag().await?;
-        Ok(Fetched { digest, bytes, path })
+        Ok(Fetched { digest, bytes, path, signature })
     }
 
     fn lock(&self, partial: &Path) -> Arc<tokio::sync::Mutex<()>> {
@@ -254,7 +259,7 @@ impl Fetcher {
         whole: &Collected,
     ) -> io::Result<Result<(Digest, u64), FetchError>> {
         let path = whole.path.clone();
-        let (found, bytes) = blocking(move || store::digest(&path)).await?;
+        let (found, bytes) = blocking(move || store::digest(&mut std::fs::File::open(path)?)).await?;
         Ok(match &spec.sha256 {
             Some(expected) if *expected != found => {
                 Err(FetchError::WrongDigest { expected: expected.clone(), found })
@@ -268,14 +273,15 @@ impl Fetcher {
         spec: &PackageSpec,
         source: &Source,
         path: &Path,
-    ) -> Result<(), FetchError> {
+    ) -> Result<Option<String>, FetchError> {
         let signature = match (&spec.signature, self.policy.proof) {
             (Some(signature), _) => signature.clone(),
             (None, Proof::Signed) => self.signature_beside(source).await?,
-            (None, Proof::None | Proof::Digest) => return Ok(()),
+            (None, Proof::None | Proof::Digest) => return Ok(None),
         };
-        let (keys, path) = (self.policy.keys.clone(), path.to_owned());
-        Ok(blocking(move || Ok(keys.verify(&signature, &path))).await??)
+        let (keys, path, text) = (self.policy.keys.clone(), path.to_owned(), signature.clone());
+        blocking(move || Ok(keys.verify(&text, &path))).await??;
+        Ok(Some(signature))
     }
 
     /// The signature that lies beside a package.

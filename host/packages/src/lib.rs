@@ -5,6 +5,7 @@
 //! installation wants to answer for it did. Before that, nothing reads what is in it.
 
 pub mod archive;
+pub mod bundle;
 pub mod fetch;
 pub mod policy;
 pub mod signature;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::auth::{KeystoneSettings, Rate};
 use crate::bus::BusSettings;
+use crate::calls::CallSettings;
 use crate::infrastructure::{Driver, Infrastructure, OpenStackSettings};
 use crate::log::{Format, LogSettings};
 use crate::packages::PackageSettings;
@@ -120,6 +121,9 @@ pub struct Settings {
     /// What sessions may bring. Only in the file.
     #[arg(skip)]
     pub packages: PackageSettings,
+    /// Calls of actions. Only in the file.
+    #[arg(skip)]
+    pub calls: CallSettings,
     /// The log.
     #[command(flatten)]
     pub log: LogSettings,
@@ -171,6 +175,8 @@ pub struct Config {
     pub bus: BusSettings,
     /// What sessions may bring.
     pub packages: PackageSettings,
+    /// Calls of actions.
+    pub calls: CallSettings,
     /// Form of the log.
     pub log: Format,
     /// Where traces go; `None` = nowhere.
@@ -238,6 +244,9 @@ pub enum ConfigError {
     /// Whoever it names could not be asked for.
     #[error("`[keystone]` goes with `driver = \"openstack\"`: Keystone is that of the cloud")]
     NoKeystone,
+    /// What is written about calls of actions means nothing.
+    #[error("{0}")]
+    Calls(String),
     /// What is written about packages means nothing.
     #[error("{0}")]
     Packages(String),
@@ -309,6 +318,7 @@ impl Settings {
             plain_http: self.plain_http || other.plain_http,
             keystone: if self.keystone.is_off() { other.keystone } else { self.keystone },
             bus: if self.bus == BusSettings::default() { other.bus } else { self.bus },
+            calls: if self.calls == CallSettings::default() { other.calls } else { self.calls },
             packages: if self.packages == PackageSettings::default() {
                 other.packages
             } else {
@@ -351,6 +361,7 @@ impl Settings {
             return Err(ConfigError::NoPublicUrl(listen));
         }
         self.packages.policy().map_err(ConfigError::Packages)?;
+        self.calls.check().map_err(ConfigError::Calls)?;
         Ok(Config {
             listen,
             tokens: self.tokens,
@@ -371,6 +382,7 @@ impl Settings {
             keystone: self.keystone,
             bus: self.bus,
             packages: self.packages,
+            calls: self.calls,
             log: self.log.format.unwrap_or_default(),
             traces: self.traces.endpoint,
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
@@ -444,6 +456,7 @@ mod tests {
         check("tls_key = \"k\"", "name both, or none");
         check("calls_per_second = 0", "nonzero");
         check("[keystone]\nreaders = [\"auditor\"]", "goes with `driver");
+        check("[calls.secrets]\nA = \"x\"", "`calls.secrets` holds \"A\"");
         check("[packages]\nproof = \"signed\"", "`packages.keys` names no key");
         check("deliver_to = [\"http://manager.example\"]", "holds \"http://manager.example\"");
         check("[terms]\nrounds = 0", "terms.rounds is 0");

@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod bus;
+pub mod calls;
 pub mod config;
 pub mod infrastructure;
 pub mod packages;
@@ -22,7 +23,9 @@ pub mod log;
 pub mod metrics;
 pub mod notify;
 pub mod page;
+mod pipe;
 pub mod sandbox;
+mod secret;
 pub mod server;
 pub mod stop;
 pub mod tls;

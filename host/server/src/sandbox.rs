@@ -9,13 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fenix_cloud::Cloud;
-use fenix_core::id::Digest;
+use fenix_core::grant::{self, Right};
+use fenix_core::id::{Digest, HostId};
+use fenix_core::session::Pin;
 use fenix_core::standing::{Attached, PluginKind};
 use fenix_core::state::State;
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
+use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
 use fenix_wasm::{ActionRunner, Capabilities, Kind, Level, PluginInfo, Plugins, limits};
 use tokio::runtime::Handle;
 
+use crate::calls::Caller;
 use crate::plugins::Catalogue;
 use crate::shell::hands::ActionPort;
 
@@ -75,6 +79,8 @@ pub struct Sandbox {
 pub struct Attacher {
     plugins: Plugins,
     kept: PathBuf,
+    /// What comes with Fenix gets what it asks for, but for calls to others: whom it may call only an administrator knows.
+    shipped: Arc<BTreeSet<Digest>>,
 }
 
 impl Attacher {
@@ -97,6 +103,32 @@ impl Attacher {
     /// What is known of a component that can run.
     pub fn info(&self, digest: &Digest) -> Option<PluginInfo> {
         self.plugins.info(digest)
+    }
+
+    /// What a component asks for; nothing if it cannot run.
+    pub fn asks(&self, digest: &Digest) -> Vec<Right> {
+        self.info(digest).map(|info| info.asks).unwrap_or_default()
+    }
+
+    /// What a component may use, if administrators granted that.
+    pub fn granted(&self, digest: &Digest, granted: Option<&Vec<Right>>) -> Vec<Right> {
+        match granted {
+            _ if self.shipped.contains(digest) => {
+                let plain = self.asks(digest).into_iter().filter(|right| Right::PLAIN.contains(right));
+                plain.chain(granted.into_iter().flatten().cloned()).collect()
+            }
+            Some(granted) => granted.clone(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Why an action cannot do its work as things stand; `None` if it has all that it asks for.
+    pub fn lacks(&self, state: &State, pin: &Pin) -> Option<String> {
+        let granted = self.granted(&pin.digest, state.grants.get(&pin.digest));
+        let missing = grant::missing(&self.asks(&pin.digest), &granted);
+        (!missing.is_empty()).then(|| {
+            format!("{} asks for {}, which nobody has granted to it", pin.name, grant::words(&missing))
+        })
     }
 }
 
@@ -128,6 +160,7 @@ impl Sandbox {
         for shipped in fenix_shipped::SHIPPED {
             named.push(attach(&plugins, &kept, Path::new(shipped.name), shipped.bytes)?);
         }
+        let shipped = Arc::new(named.iter().map(|info| info.digest.clone()).collect());
         let mut from_folder = Vec::new();
         for path in folder.map_or(Ok(Vec::new()), components)? {
             let bytes = std::fs::read(&path).map_err(io(&path))?;
@@ -140,7 +173,7 @@ impl Sandbox {
         let of_kind = |kind: Kind| named.iter().filter(move |info| info.kind == kind).map(PluginInfo::pin);
         let catalogue =
             Catalogue::new(of_kind(Kind::Workflow), of_kind(Kind::Action)).from_folder(from_folder);
-        let attacher = Attacher { plugins: plugins.clone(), kept };
+        let attacher = Attacher { plugins: plugins.clone(), kept, shipped };
         Ok(Sandbox { catalogue, plugins, attacher })
     }
 }
@@ -280,24 +313,40 @@ fn components(folder: &Path) -> Result<Vec<PathBuf>, SandboxError> {
     Ok(paths)
 }
 
-/// Actions with the cloud as their capability.
+/// Actions with their capabilities.
 pub struct Actions {
     runner: ActionRunner,
-    cloud: Arc<dyn Cloud>,
+    attacher: Attacher,
+    lends: Lends,
     runtime: Handle,
 }
 
+/// What is lent to actions.
+pub struct Lends {
+    /// The infrastructure.
+    pub cloud: Arc<dyn Cloud>,
+    /// Signs addresses of packages.
+    pub signer: Signer,
+    /// Makes calls over HTTP.
+    pub caller: Caller,
+}
+
+/// Signs addresses of packages: as of now, for this server.
+pub type Signer = Box<dyn Fn(&Digest, &HostId) -> String + Send + Sync>;
+
 impl Actions {
-    /// Actions of a registry on this cloud. Their calls wait on `runtime`.
-    pub fn new(plugins: &Plugins, cloud: Arc<dyn Cloud>, runtime: Handle) -> Actions {
-        Actions { runner: ActionRunner::new(plugins), cloud, runtime }
+    /// Actions of a sandbox. Their calls wait on `runtime`.
+    pub fn new(sandbox: &Sandbox, lends: Lends, runtime: Handle) -> Actions {
+        let (runner, attacher) = (ActionRunner::new(&sandbox.plugins), sandbox.attacher.clone());
+        Actions { runner, attacher, lends, runtime }
     }
 }
 
 impl ActionPort for Actions {
     fn run(&self, assignment: &Assignment) -> Result<Progress, ActionError> {
         let mut lent = Lent { actions: self, assignment };
-        self.runner.run(assignment, &mut lent)
+        let granted = self.attacher.granted(&assignment.plugin, Some(&assignment.granted));
+        self.runner.run(&Assignment { granted, ..assignment.clone() }, &mut lent)
     }
 }
 
@@ -309,7 +358,15 @@ struct Lent<'a> {
 
 impl Capabilities for Lent<'_> {
     fn cloud(&mut self, call: CloudCall) -> Result<CloudReply, CloudError> {
-        self.actions.runtime.block_on(self.actions.cloud.call(&call))
+        self.actions.runtime.block_on(self.actions.lends.cloud.call(&call))
+    }
+
+    fn address(&mut self, package: &Digest, host: &HostId) -> String {
+        (self.actions.lends.signer)(package, host)
+    }
+
+    fn http(&mut self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.actions.runtime.block_on(self.actions.lends.caller.call(request))
     }
 
     fn log(&mut self, level: Level, line: &str) {

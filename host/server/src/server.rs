@@ -19,15 +19,16 @@ use crate::alarms::Alarms;
 use crate::api::{Api, History, router};
 use crate::auth::{Door, Keystone, KeystoneSettings, Rate, TokensError};
 use crate::bus::{Bus, BusError};
+use crate::calls::{CallSettings, Caller};
 use crate::config::Config;
 use crate::infrastructure::{Connected, InfrastructureError};
 use crate::listen::{self, ListenError};
 use crate::log;
 use crate::metrics::{Metrics, journal, ports};
-use crate::packages::PackageSettings;
-use crate::packages::porter::{self, PorterError, UnderWay};
+use crate::packages::porter::{self, PorterError};
+use crate::packages::{PackageSettings, Shelf};
 use crate::receivers::Receivers;
-use crate::sandbox::{Actions, Sandbox, SandboxError};
+use crate::sandbox::{Actions, Lends, Sandbox, SandboxError};
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
 use crate::shell::desk::Desk;
@@ -120,22 +121,23 @@ impl Server {
         let (engine, reserve) = recovered(opened)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));
         let sandbox = Sandbox::open(&config.data_dir, config.plugin_dir.as_deref(), engine.state())?;
-        let plugins = sandbox.plugins;
+        let plugins = sandbox.plugins.clone();
         let metrics = Metrics::new();
         let cloud: Arc<dyn Cloud> = Arc::new(ports::Counted::new(infrastructure.cloud, &plugins, &metrics));
         let runtime = Handle::current();
-        let actions = Actions::new(&plugins, cloud.clone(), runtime.clone());
-        let actions = Arc::new(ports::Counted::new(actions, &plugins, &metrics));
+        let fetcher = fetcher(&config.data_dir, &config.packages, engine.state())?;
+        let packages = Shelf::open(&config.data_dir, &fetcher)?;
+        let (signer, caller) = (packages.signer(&base, &clock), caller(config.calls)?);
+        let lends = Lends { cloud: cloud.clone(), signer, caller };
+        let actions = ports::Counted::new(Actions::new(&sandbox, lends, runtime.clone()), &plugins, &metrics);
         let history = History::new(store.readers());
         let journal: Box<dyn Journal + Send> =
             Box::new(journal::Counted::new(store.writer(), metrics.clone(), engine.state()));
         let (journal, traces) = traces::start(config.traces.as_deref(), journal, engine.state(), &metrics)?;
-        let fetcher = fetcher(&config.data_dir, &config.packages, engine.state())?;
-        let (packages, under_way) = (fetcher.policy().clone(), UnderWay::default());
-        let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &under_way);
+        let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &packages.under_way);
         let hands = move |desk: Desk| {
             let porter = Arc::new(porter(&desk));
-            Hands::new(Handle::current(), desk, cloud, actions, porter, courier)
+            Hands::new(Handle::current(), desk, cloud, Arc::new(actions), porter, courier)
         };
         let parts = Parts {
             journal,
@@ -160,7 +162,6 @@ impl Server {
             attacher: sandbox.attacher,
             defaults: config.terms,
             packages,
-            under_way,
             door: door.clone(),
             receivers: config.receivers,
             has_bus,
@@ -224,6 +225,11 @@ fn courier(base: &Base, receivers: &Receivers, trust: &Trust) -> Result<Courier,
     Ok(Courier::new(base.clone(), receivers.clone(), believed(trust)?)?)
 }
 
+/// What makes the calls of actions.
+fn caller(settings: CallSettings) -> Result<Caller, StartError> {
+    Ok(Caller::new(porter::client(believed(&settings.trust())?)?, settings.secrets))
+}
+
 /// What fetches packages.
 fn fetcher(data_dir: &Path, settings: &PackageSettings, state: &State) -> Result<Fetcher, StartError> {
     Ok(porter::fetcher(data_dir, settings, believed(&settings.trust())?, state)?)
@@ -249,7 +255,7 @@ fn certificate(files: tls::Files) -> Result<Certificate, TlsError> {
 }
 
 /// Whom messages and packages with https believe. A machine that knows no authorities, as a container may, serves all others.
-fn believed(trust: &Trust) -> Result<rustls::ClientConfig, TlsError> {
+pub(crate) fn believed(trust: &Trust) -> Result<rustls::ClientConfig, TlsError> {
     match (trust, tls::client(trust)) {
         (Trust::System, Err(error)) => {
             let why = whole(&error);

@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn the_actions_are_there() {
-        for name in ["noop", "reboot"] {
+        for name in ["noop", "reboot", "webhook"] {
             assert!(component(name).is_some(), "{name}");
         }
     }

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
 
-use fenix_core::id::HostId;
+use fenix_core::id::{Digest, HostId};
+use fenix_core::package::Package;
 use fenix_engine::ports::{
     ActionError, Assignment, CloudCall, CloudError, CloudReply, MAX_CHECKPOINT, Progress,
 };
@@ -15,6 +16,8 @@ use fenix_engine::ports::{
 use crate::bindings::action::ActionPluginPre;
 use crate::bindings::action::exports::fenix::plugin::action as wit;
 use crate::fault::{Breach, Memory, describe};
+use crate::gate::Gate;
+use crate::http::{HttpError, HttpRequest, HttpResponse};
 use crate::plugins::{Code, Loaded, Plugins};
 use crate::text::{Lines, clean};
 use crate::{convert, limits};
@@ -53,6 +56,15 @@ pub trait Capabilities {
     /// As the infrastructure says.
     fn cloud(&mut self, call: CloudCall) -> Result<CloudReply, CloudError>;
 
+    /// Signs an address under which that host can fetch that package, which is one of the assignment's.
+    fn address(&mut self, package: &Digest, host: &HostId) -> String;
+
+    /// Makes a call that was allowed. Must not block over 10 s.
+    ///
+    /// # Errors
+    /// There is no answer, and why.
+    fn http(&mut self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
+
     /// Takes a line that the action wrote: bounded, and fit to be shown.
     fn log(&mut self, level: Level, line: &str);
 }
@@ -66,7 +78,16 @@ pub struct ActionRunner {
 /// What an action asks of its caller.
 pub(crate) enum Request {
     Cloud(CloudCall),
+    Address(Digest, HostId),
+    Http(HttpRequest),
     Log(Level, String),
+}
+
+/// What its caller answers.
+pub(crate) enum Served {
+    Cloud(Result<CloudReply, CloudError>),
+    Address(String),
+    Http(Result<HttpResponse, HttpError>),
 }
 
 /// What one call of an action reads and writes.
@@ -74,8 +95,11 @@ pub(crate) struct Acting {
     /// The only host that it may touch.
     pub(crate) host: Option<HostId>,
     pub(crate) log: Lines,
+    pub(crate) gate: Gate,
+    /// What the session brought.
+    pub(crate) packages: Vec<Package>,
     requests: SyncSender<Request>,
-    replies: Receiver<Result<CloudReply, CloudError>>,
+    replies: Receiver<Served>,
     memory: Memory,
     calls: u32,
     until: Instant,
@@ -96,7 +120,30 @@ impl Acting {
 
     /// Has the caller carry out a call, and waits for the answer.
     pub(crate) fn cloud(&mut self, call: CloudCall) -> Result<Result<CloudReply, CloudError>, Breach> {
-        self.request(Request::Cloud(call))?;
+        match self.ask(Request::Cloud(call))? {
+            Served::Cloud(answer) => Ok(answer),
+            Served::Address(_) | Served::Http(_) => Err(Breach::CallerGone),
+        }
+    }
+
+    /// Has the caller sign an address.
+    pub(crate) fn address(&mut self, package: Digest, host: HostId) -> Result<String, Breach> {
+        match self.ask(Request::Address(package, host))? {
+            Served::Address(address) => Ok(address),
+            Served::Cloud(_) | Served::Http(_) => Err(Breach::CallerGone),
+        }
+    }
+
+    /// Has the caller make a call.
+    pub(crate) fn http(&mut self, request: HttpRequest) -> Result<Result<HttpResponse, HttpError>, Breach> {
+        match self.ask(Request::Http(request))? {
+            Served::Http(answer) => Ok(answer),
+            Served::Cloud(_) | Served::Address(_) => Err(Breach::CallerGone),
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Served, Breach> {
+        self.request(request)?;
         self.replies.recv().map_err(|_| Breach::CallerGone)
     }
 
@@ -136,6 +183,8 @@ impl ActionRunner {
         let acting = Acting {
             host: assignment.host.clone(),
             log: Lines::default(),
+            gate: Gate { asked: loaded.info.asks.clone(), granted: assignment.granted.clone() },
+            packages: assignment.packages.clone(),
             requests,
             replies,
             memory: Memory::default(),
@@ -183,19 +232,19 @@ impl ActionRunner {
 }
 
 /// The caller's side: serves until the guest is done.
-fn serve(
-    requests: &Receiver<Request>,
-    replies: &SyncSender<Result<CloudReply, CloudError>>,
-    capabilities: &mut dyn Capabilities,
-) {
+fn serve(requests: &Receiver<Request>, replies: &SyncSender<Served>, capabilities: &mut dyn Capabilities) {
     for request in requests {
-        match request {
-            Request::Log(level, line) => capabilities.log(level, &line),
-            Request::Cloud(call) => {
-                if replies.send(capabilities.cloud(call)).is_err() {
-                    return;
-                }
+        let served = match request {
+            Request::Log(level, line) => {
+                capabilities.log(level, &line);
+                continue;
             }
+            Request::Cloud(call) => Served::Cloud(capabilities.cloud(call)),
+            Request::Http(request) => Served::Http(capabilities.http(request)),
+            Request::Address(package, host) => Served::Address(capabilities.address(&package, &host)),
+        };
+        if replies.send(served).is_err() {
+            return;
         }
     }
 }

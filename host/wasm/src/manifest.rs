@@ -1,5 +1,7 @@
 //! Reads what a component says about itself and what it asks for, without running or compiling it.
 
+use fenix_core::grant::Right;
+use fenix_core::http_rule::HttpRule;
 use std::fmt;
 
 use serde::Deserialize;
@@ -17,6 +19,9 @@ const CONTRACT: [u32; 3] = [0, 1, 0];
 
 /// Longest name and version of a plug-in in bytes: they stand in keys, file names and messages.
 const MAX_NAME: usize = 64;
+
+/// Most rules of calls over HTTP in a manifest: people read them before they grant them.
+const MAX_CALLS: usize = 16;
 
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -41,7 +46,7 @@ impl Kind {
     fn imports(self) -> &'static [&'static str] {
         match self {
             Kind::Workflow => &["types", "view", "plan", "log"],
-            Kind::Action => &["cloud", "log"],
+            Kind::Action => &["cloud", "http", "log", "packages"],
         }
     }
 }
@@ -63,6 +68,13 @@ pub struct Manifest {
     pub kind: Kind,
     /// The version of the contract that it was made for.
     pub contract: String,
+    /// What it asks for. It is not written there: to import a capability is to ask for it, and no second place could say
+    /// something else.
+    #[serde(skip)]
+    pub asks: Vec<Right>,
+    /// The calls over HTTP that it wants to make; an import alone would ask for anything.
+    #[serde(default)]
+    http: Vec<HttpRule>,
 }
 
 /// Why a component is not a plug-in that this host runs.
@@ -97,6 +109,9 @@ pub enum ManifestError {
         /// The kind.
         kind: Kind,
     },
+    /// It wants to make calls, and nobody knows which.
+    #[error("it imports http and its manifest names no calls; list them as `http` of fenix_sdk::action!")]
+    AnyCall,
     /// It does not do what its kind is for.
     #[error("it says that it is of kind {kind} and does not export {PACKAGE}{kind}")]
     MissingExport {
@@ -113,7 +128,7 @@ struct Found {
     exports: Vec<String>,
 }
 
-/// Reads a component's manifest, and makes sure that it imports only what its kind gets.
+/// Reads a component's manifest and what it asks for, and makes sure that it imports only what its kind gets.
 ///
 /// The component need not be valid in all its parts: that is seen when it is compiled.
 ///
@@ -138,7 +153,13 @@ pub fn inspect(component: &[u8]) -> Result<Manifest, ManifestError> {
     if !found.exports.iter().any(|export| interface(export) == Some(kind.export())) {
         return Err(ManifestError::MissingExport { kind });
     }
-    Ok(manifest)
+    let imports = |word: &str| found.imports.iter().any(|import| interface(import) == Some(word));
+    if imports("http") && manifest.http.is_empty() {
+        return Err(ManifestError::AnyCall);
+    }
+    let plain = Right::PLAIN.into_iter().filter(|right| imports(right.word()));
+    let calls = manifest.http.iter().cloned().map(Right::Http).filter(|right| imports(right.word()));
+    Ok(Manifest { asks: plain.chain(calls).collect(), ..manifest })
 }
 
 /// Collects the component's own imports and exports, and the manifests at any depth.
@@ -186,6 +207,9 @@ fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
     };
     if !is_plain(&manifest.name, &[]) {
         return Err(unreadable(format!("{:?} is no name: 1 to {MAX_NAME} of a-z, 0-9 and -", manifest.name)));
+    }
+    if manifest.http.len() > MAX_CALLS {
+        return Err(unreadable(format!("`http` has more than {MAX_CALLS} rules")));
     }
     if !is_plain(&manifest.version, &['.', '+']) {
         return Err(unreadable(format!("{:?} is no version", manifest.version)));

@@ -1,5 +1,6 @@
 //! The registry: components that may run, by digest.
 
+use fenix_core::grant::Right;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,6 +32,8 @@ pub struct PluginInfo {
     pub contract: String,
     /// SHA-256 of its component.
     pub digest: Digest,
+    /// What it asks for.
+    pub asks: Vec<Right>,
 }
 
 impl PluginInfo {
@@ -151,6 +154,7 @@ impl Plugins {
             kind: manifest.kind,
             contract: manifest.contract,
             digest: digest.clone(),
+            asks: manifest.asks,
         };
         let code = self.link(&info, component)?;
         let mut loaded = self.shared.loaded.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,12 @@
-//! What an action is told and can do; see `wit/action.wit` and `wit/cloud.wit`.
+//! What an action is told and can do; see `wit/action.wit`, and `wit/cloud.wit`, `packages.wit` and `http.wit` for the
+//! capabilities.
 
-use crate::bindings::action::fenix::plugin::cloud;
+use crate::bindings::action::fenix::plugin::{cloud, http, packages};
 
 pub use crate::bindings::action::exports::fenix::plugin::action::{Again, Assignment, Failure, Progress};
 pub use crate::bindings::action::fenix::plugin::cloud::{Error as CloudError, HostStatus};
+pub use crate::bindings::action::fenix::plugin::http::{Error as HttpError, Header, Request, Response};
+pub use crate::bindings::action::fenix::plugin::packages::{Error as PackageError, Package};
 
 /// Makes the crate an action.
 ///
@@ -18,11 +21,19 @@ pub use crate::bindings::action::fenix::plugin::cloud::{Error as CloudError, Hos
 /// # fn main() {}
 /// ```
 ///
+/// What it takes first is what it may use: `&mut dyn Cloud`, `&mut dyn Packages`, `&mut dyn Http`, or `&mut dyn Host` for all of
+/// them. A component asks for what its code calls, and an administrator grants it, or not (`fenix plugin grant`). Calls over HTTP
+/// are asked for by rules, of which a grant may be a part: `http: ["GET,POST https://*/*"]`.
+///
 /// The version is the crate's. The name is 1 to 64 of `a-z`, `0-9` and `-`.
 #[macro_export]
 macro_rules! action {
-    (name: $name:literal, run: $run:path $(,)?) => {
-        const _: $crate::action::Run = $run;
+    (name: $name:literal, run: $run:path $(, http: [$($rule:literal),* $(,)?])? $(,)?) => {
+        const _: fn(
+            &$crate::action::Assignment,
+            ::core::option::Option<&str>,
+        ) -> ::core::result::Result<$crate::action::Progress, $crate::action::Failure> =
+            |assignment, checkpoint| $run(&mut $crate::action::Imports, assignment, checkpoint);
         const _: () = ::core::assert!(
             $crate::manifest::is_name($name),
             "a plug-in's name is 1 to 64 of a-z, 0-9 and -"
@@ -41,13 +52,10 @@ macro_rules! action {
                 }
             }
     $crate::bindings::action::export_action!(Component with_types_in $crate::bindings::action);
-            $crate::__manifest!($name, "action");
+            $crate::__manifest!($name, "action" $(, http: [$($rule),*])?);
         };
     };
 }
-
-/// The one function of an action: what it may touch, what it is told, and what it returned with its last `again`.
-pub type Run = fn(&mut dyn Cloud, &Assignment, Option<&str>) -> Result<Progress, Failure>;
 
 /// The infrastructure, as far as an action may touch it; documented in `wit/cloud.wit`.
 pub trait Cloud {
@@ -64,6 +72,35 @@ pub trait Cloud {
     fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError>;
 }
 
+/// What the session brought, for the host of the assignment; documented in `wit/packages.wit`.
+pub trait Packages {
+    /// The session's packages, in the order in which it names them.
+    ///
+    /// # Errors
+    /// It was not granted.
+    fn packages(&mut self) -> Result<Vec<Package>, PackageError>;
+
+    /// An address under which the host can fetch a package, for a download that begins within 15 minutes.
+    ///
+    /// # Errors
+    /// It was not granted, or the session brought no such package.
+    fn address(&mut self, name: &str) -> Result<String, PackageError>;
+}
+
+/// Calls to others over HTTP; documented in `wit/http.wit`.
+pub trait Http {
+    /// Makes a call, and waits for its answer, whatever its status.
+    ///
+    /// # Errors
+    /// On `unclear` it may have been done, may still be done, or never.
+    fn send(&mut self, request: &Request) -> Result<Response, HttpError>;
+}
+
+/// All capabilities.
+pub trait Host: Cloud + Packages + Http {}
+
+impl<T: Cloud + Packages + Http> Host for T {}
+
 /// The host's own functions. They exist in a component only; natively each of them panics.
 #[derive(Clone, Copy, Debug)]
 pub struct Imports;
@@ -74,5 +111,20 @@ impl Cloud for Imports {
     }
     fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError> {
         cloud::end_boot(id, boot)
+    }
+}
+
+impl Packages for Imports {
+    fn packages(&mut self) -> Result<Vec<Package>, PackageError> {
+        packages::list()
+    }
+    fn address(&mut self, name: &str) -> Result<String, PackageError> {
+        packages::address(name)
+    }
+}
+
+impl Http for Imports {
+    fn send(&mut self, request: &Request) -> Result<Response, HttpError> {
+        http::send(request)
     }
 }

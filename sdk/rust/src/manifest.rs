@@ -1,5 +1,5 @@
 //! What a plug-in says about itself, in the custom section `fenix:plugin` of its module: JSON text with `name`,
-//! `version`, `kind` and `contract`, so that nobody has to run it to know what it is.
+//! `version`, `kind`, `http` and `contract`, so that nobody has to run it to know what it is.
 
 /// Longest name of a plug-in in bytes: it stands in keys, file names and messages.
 pub const MAX_NAME: usize = 64;
@@ -32,7 +32,7 @@ pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __manifest {
-    ($name:literal, $kind:literal) => {
+    ($name:literal, $kind:literal $(, http: [$($rule:literal),*])?) => {
         const _: () = {
             const TEXT: &str = ::core::concat!(
                 "{\"name\":\"",
@@ -41,12 +41,24 @@ macro_rules! __manifest {
                 ::core::env!("CARGO_PKG_VERSION"),
                 "\",\"kind\":\"",
                 $kind,
-                "\",\"contract\":\"0.1.0\"}"
+                "\",\"http\":[",
+                $crate::__list!($($($rule),*)?),
+                "],\"contract\":\"0.1.0\"}"
             );
             #[unsafe(link_section = "fenix:plugin")]
             #[used]
             static MANIFEST: [u8; TEXT.len()] = $crate::manifest::bytes(TEXT);
         };
+    };
+}
+
+/// Texts that need no escaping, as they stand in a JSON list.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __list {
+    () => { "" };
+    ($first:literal $(, $more:literal)*) => {
+        ::core::concat!("\"", $first, "\"" $(, ",\"", $more, "\"")*)
     };
 }
 

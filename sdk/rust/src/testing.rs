@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::action::{Cloud, CloudError, HostStatus};
+use crate::action::{
+    Cloud, CloudError, HostStatus, Http, HttpError, Package, PackageError, Packages, Request, Response,
+};
 use crate::types::{
     AskDecision, AskId, AskKind, AskStatus, Condition, Decision, HostKind, HostStage, MoveDecision, MoveHow,
     NoteDecision, Phase, Policy, Refusal, Subject, Target,
@@ -428,6 +430,74 @@ impl Cloud for FakeCloud {
                 Ok(())
             }
         }
+    }
+}
+
+/// What a session brought, and a host that fetches it: a cloud of one host, too.
+#[derive(Clone, Debug)]
+pub struct FakeHost {
+    /// The host.
+    pub cloud: FakeCloud,
+    /// The packages.
+    pub packages: Vec<Package>,
+    /// The names of those whose addresses were asked for.
+    pub asked: Vec<String>,
+    /// The calls that were made.
+    pub sent: Vec<Request>,
+    /// How the next calls are answered, the first one first; with none left nobody is reached.
+    pub answers: std::collections::VecDeque<Result<Response, HttpError>>,
+}
+
+impl FakeHost {
+    /// A host of that name, and packages of these, which are all one KiB of nothing.
+    pub fn new(id: &str, packages: &[&str]) -> Self {
+        let package = |name: &&str| Package { name: (*name).to_owned(), sha256: "00".repeat(32), kib: 1 };
+        let packages = packages.iter().map(package).collect();
+        let (asked, sent) = (Vec::new(), Vec::new());
+        FakeHost {
+            cloud: FakeCloud::new(id),
+            packages,
+            asked,
+            sent,
+            answers: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// The next call gets this answer, with a body of text and no headers.
+    pub fn answer(&mut self, status: u16, body: &str) {
+        self.answers.push_back(Ok(Response { status, headers: Vec::new(), body: body.into() }));
+    }
+}
+
+impl Cloud for FakeHost {
+    fn host(&mut self, id: &str) -> Result<HostStatus, CloudError> {
+        self.cloud.host(id)
+    }
+
+    fn reboot(&mut self, id: &str, boot: &str) -> Result<(), CloudError> {
+        self.cloud.reboot(id, boot)
+    }
+}
+
+impl Http for FakeHost {
+    fn send(&mut self, request: &Request) -> Result<Response, HttpError> {
+        self.sent.push(request.clone());
+        let nobody = || Err(HttpError::Unreachable("nobody is there".to_owned()));
+        self.answers.pop_front().unwrap_or_else(nobody)
+    }
+}
+
+impl Packages for FakeHost {
+    fn packages(&mut self) -> Result<Vec<Package>, PackageError> {
+        Ok(self.packages.clone())
+    }
+
+    fn address(&mut self, name: &str) -> Result<String, PackageError> {
+        if !self.packages.iter().any(|package| package.name == name) {
+            return Err(PackageError::NotFound(format!("package {name}")));
+        }
+        self.asked.push(name.to_owned());
+        Ok(format!("http://fenix.example/{name}"))
     }
 }
 

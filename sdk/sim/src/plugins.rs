@@ -1,11 +1,12 @@
 //! Workflows and actions, as a simulation runs them: at once, whatever virtual time they are said to take.
 
-use fenix_core::id::Digest;
+use fenix_core::id::{Digest, HostId};
 use fenix_core::session::Pin;
 use fenix_core::view::{Verdict, View, Wakeup};
 use fenix_engine::ports::{
     ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, WorkflowError, Workflows,
 };
+use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
 use fenix_wasm::{ActionRunner, AttachError, Capabilities, Level, SetUpError};
 
 /// What an action may do to the cloud while it is called.
@@ -95,7 +96,9 @@ impl Plugins for Components {
     }
 
     fn act(&self, assignment: &Assignment, hand: &mut dyn Hand) -> Result<Progress, ActionError> {
-        self.actions.run(assignment, &mut Grip(hand))
+        // Who asks for what, and who grants it, is no matter of time or chance.
+        let granted = self.plugins.info(&assignment.plugin).map(|info| info.asks).unwrap_or_default();
+        self.actions.run(&Assignment { granted, ..assignment.clone() }, &mut Grip(hand))
     }
 }
 
@@ -105,6 +108,14 @@ struct Grip<'a>(&'a mut dyn Hand);
 impl Capabilities for Grip<'_> {
     fn cloud(&mut self, call: CloudCall) -> Result<CloudReply, CloudError> {
         self.0.cloud(&call)
+    }
+
+    fn address(&mut self, package: &Digest, host: &HostId) -> String {
+        format!("http://127.0.0.1/{package}?host={host}")
+    }
+
+    fn http(&mut self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+        Err(HttpError::Unreachable("nobody is out there in virtual time".to_owned()))
     }
 
     fn log(&mut self, _: Level, _: &str) {}

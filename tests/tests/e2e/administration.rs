@@ -19,6 +19,7 @@ fn a_plug_in_is_attached_used_and_detached_while_the_server_runs() {
 
     let attached = call("POST", &rig.at("/v1/plugins"), &action("", "")).good();
     assert_eq!((&attached["name"], &attached["origin"]), (&json!("guest"), &json!("attached")));
+    call("PUT", &rig.at("/v1/plugins/guest/grant"), b"").good();
     let mut body = sample_body(&["controller-1"]);
     body["actions"] = json!([{ "plugin": "guest", "type": "host" }]);
     let session = rig.begin(&body);
@@ -62,6 +63,56 @@ fn what_is_no_plug_in_is_refused_by_a_running_server() {
     let large = vec![0; 33 * 1024 * 1024];
     assert_eq!(call("POST", &rig.at("/v1/plugins"), &large).status, 413);
     assert_eq!(get(&rig.at("/v1/plugins")).good()["plugins"].as_array().unwrap().len(), SHIPPED.len());
+}
+
+#[test]
+fn an_action_uses_what_it_asks_for_once_that_was_granted() {
+    let mut rig = Rig::start(&small_cloud());
+    let attached = call("POST", &rig.at("/v1/plugins"), &action("", "")).good();
+    assert_eq!((&attached["asks"], &attached["granted"]), (&json!(["cloud"]), &json!([])));
+    let mut body = sample_body(&["controller-1"]);
+    body["actions"] = json!([{ "plugin": "guest", "type": "host" }]);
+    let refused = |rig: &Rig| {
+        let reply = rig.post(&body);
+        assert_eq!(reply.status, 422, "{}", reply.body);
+        assert!(
+            reply.body.to_string().contains("guest asks for cloud, which nobody has granted"),
+            "{}",
+            reply.body
+        );
+    };
+    refused(&rig);
+    let grant = |rig: &Rig, name: &str, body: Value| {
+        call("PUT", &rig.at(&format!("/v1/plugins/{name}/grant")), body.to_string().as_bytes())
+    };
+    for (name, body, status, expected) in [
+        ("guest", json!({ "rights": ["packages"] }), 422, "guest does not ask for packages"),
+        ("guest", json!({ "rights": ["all"] }), 422, "`rights` holds"),
+        ("guest", json!({ "right": [] }), 422, "`rights` must be a list"),
+        ("nobody", json!({}), 404, "no plug-in nobody"),
+        (&"0".repeat(64), json!({}), 422, "name what it may use"),
+    ] {
+        let reply = grant(&rig, name, body);
+        assert_eq!(reply.status, status, "{}", reply.body);
+        assert!(reply.body.to_string().contains(expected), "{}", reply.body);
+    }
+    let granted = grant(&rig, "guest", json!({ "rights": [] })).good();
+    assert_eq!(granted["granted"], json!([]));
+    refused(&rig);
+    assert_eq!(grant(&rig, "guest", json!({})).good()["granted"], json!(["cloud"]));
+    rig.crash_server();
+    let session = rig.begin(&body);
+    assert_eq!(wait_for_end(&session)["state"], "MAINTENANCE_DONE");
+    // Another component of the same name is another one.
+    call("POST", &rig.at("/v1/plugins"), &action("(nop)", "")).good();
+    refused(&rig);
+    call("POST", &rig.at("/v1/plugins"), &action("", "")).good();
+    call("DELETE", &rig.at("/v1/plugins/guest/grant"), b"").good();
+    refused(&rig);
+    let audit = get(&rig.at("/v1/audit")).good().to_string();
+    assert!(audit.contains("cloud to guest") && audit.contains("\"revoke\""), "{audit}");
+    let shipped = get(&rig.at("/v1/plugins/reboot")).good();
+    assert_eq!(shipped["plugins"][0]["granted"], json!(["cloud"]), "it comes with Fenix");
 }
 
 #[test]
@@ -110,6 +161,7 @@ fn a_host_tells_what_became_of_it_over_all_sessions() {
 
     // An action that fails leaves the host out; somebody puts it right, and says so.
     call("POST", &rig.at("/v1/plugins"), &action("(unreachable)", "")).good();
+    call("PUT", &rig.at("/v1/plugins/guest/grant"), b"").good();
     let mut body = sample_body(&["controller-2"]);
     body["actions"] = json!([{ "plugin": "guest", "type": "host" }]);
     let failed = rig.begin(&body);

@@ -54,6 +54,7 @@ fn plug_ins_that_loop_or_eat_are_ended_by_name_and_everybody_else_goes_on() {
     parked("eater", "eater: it wanted more than 64 MiB of memory");
 
     let failed = |stage: &str, action: &str, expected: &str| {
+        call("PUT", &rig.at(&format!("/v1/plugins/{action}/grant")), b"").good();
         let mut body = sample_body(&["controller-1"]);
         body["actions"] = json!([{ "plugin": action, "type": stage }]);
         let session = rig.begin(&body);

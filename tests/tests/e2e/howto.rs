@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fenix_plugin_build::{Build, build};
 use serde_json::json;
 
-use crate::http::get;
+use crate::http::{call, get};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for_end};
 
 const PAGE: &str = include_str!("../../../docs/howto/first-action.md");
@@ -44,6 +44,8 @@ fn the_action_of_the_page_greets_a_host_in_a_session() {
     assert_eq!(text.trim(), r#""../my-plugins/out""#, "what follows puts this test's folder there");
     std::fs::write(config.path(), format!("plugin_dir = {:?}", out.to_str().unwrap())).unwrap();
     let rig = Rig::start_with(&small_cloud(), &["--config", config.path().to_str().unwrap()]);
+    assert!(PAGE.contains("$ fenix plugin grant hello"));
+    call("PUT", &rig.at("/v1/plugins/hello/grant"), b"").good();
     let mut body = sample_body(&["controller-1"]);
     body["actions"] = json!([{ "plugin": "hello", "type": "host" }]);
     let session = rig.begin(&body);

@@ -19,8 +19,11 @@ use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 const WORKFLOW: &str = "vendors";
 const ACTION: &str = "mine";
 
+/// The name of the server's configuration.
+const CONFIG: &str = "fenix.toml";
+
 /// A component that comes with Fenix, under another name.
-fn component(ours: &str, theirs: &str) -> Vec<u8> {
+pub(crate) fn component(ours: &str, theirs: &str) -> Vec<u8> {
     assert_eq!(ours.len(), theirs.len());
     let mut bytes = fenix_shipped::component(ours).unwrap().to_vec();
     let written = format!("\"name\":\"{ours}\"");
@@ -32,12 +35,12 @@ fn component(ours: &str, theirs: &str) -> Vec<u8> {
     bytes
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
 /// A web server with files; one whose content begins with `-> ` leads elsewhere.
-struct Repository {
+pub(crate) struct Repository {
     at: SocketAddr,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
 }
@@ -83,31 +86,41 @@ impl Repository {
         json!({ "url": self.url(path), "sha256": sha256(bytes) })
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.at)
+    }
+
+    /// From here on nothing is there.
+    pub(crate) fn close(&self) {
+        self.files.lock().unwrap().clear();
     }
 }
 
 /// A server that takes packages from there.
-struct Scene {
+pub(crate) struct Scene {
     rig: Rig,
-    repository: Repository,
-    _folder: TempDir,
+    pub(crate) repository: Repository,
+    folder: TempDir,
 }
 
 impl Scene {
-    fn new(more: &str) -> Scene {
+    pub(crate) fn new(more: &str) -> Scene {
         let repository = Repository::start();
         let folder = TempDir::new().unwrap();
-        let file = folder.path().join("fenix.toml");
+        let file = folder.path().join(CONFIG);
         let allow = repository.url("");
         std::fs::write(&file, format!("[packages]\nallow = [{allow:?}]\n{more}")).unwrap();
         let rig = Rig::start_with(&small_cloud(), &["--config", file.to_str().unwrap()]);
-        Scene { rig, repository, _folder: folder }
+        Scene { rig, repository, folder }
+    }
+
+    /// The server's configuration.
+    pub(crate) fn config(&self) -> String {
+        self.folder.path().join(CONFIG).to_str().unwrap().to_owned()
     }
 
     /// What starts a session that runs on these packages alone.
-    fn body(&self, packages: &[Value]) -> Value {
+    pub(crate) fn body(&self, packages: &[Value]) -> Value {
         let mut body = sample_body(&["compute-1"]);
         body["workflow"] = json!(WORKFLOW);
         body["actions"] = json!([{ "plugin": ACTION, "type": "host" }]);
@@ -115,7 +128,7 @@ impl Scene {
         body
     }
 
-    fn components(&self) -> [Value; 2] {
+    pub(crate) fn components(&self) -> [Value; 2] {
         let workflow = component("default", WORKFLOW);
         let action = component("noop", ACTION);
         [self.repository.put("vendors.wasm", &workflow), self.repository.put("mine.wasm", &action)]
@@ -155,7 +168,7 @@ fn a_session_runs_on_what_its_own_packages_brought() {
 }
 
 #[test]
-fn a_bundle_brings_several_plug_ins_and_survives_a_crash() {
+fn an_archive_brings_several_plug_ins_and_survives_a_crash() {
     let mut scene = Scene::new("");
     let _manager = scene.rig.manager(&[]);
     let folder = TempDir::new().unwrap();
@@ -167,7 +180,7 @@ fn a_bundle_brings_several_plug_ins_and_survives_a_crash() {
         ("a.wasm", component("noop", ACTION)),
         ("LICENSE", b"as you like".to_vec()),
     ];
-    let package = scene.repository.put("upgrade.tar.gz", &bundle(folder.path(), &files));
+    let package = scene.repository.put("upgrade.tar.gz", &archive(folder.path(), &files));
     let session = scene.rig.begin(&scene.body(&[package]));
     scene.rig.crash_server();
     let end = wait_for_end(&session);
@@ -175,7 +188,7 @@ fn a_bundle_brings_several_plug_ins_and_survives_a_crash() {
 }
 
 /// A `tar.gz` of these files, as a vendor makes it.
-fn bundle(folder: &Path, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+fn archive(folder: &Path, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     for (name, bytes) in files {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
@@ -236,6 +249,25 @@ fn a_session_that_was_parked_for_a_package_goes_on_once_it_is_there() {
     let session = scene.rig.begin(&scene.body(&[workflow, action]));
     wait_for(&session, |news| news["condition"] == "parked");
     scene.repository.files.lock().unwrap().insert(name, hidden);
+    call("PUT", &session, b"").good();
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+}
+
+#[test]
+fn what_is_brought_uses_what_was_granted_to_its_digest() {
+    let scene = Scene::new("");
+    let _manager = scene.rig.manager(&[]);
+    let [workflow, _] = scene.components();
+    let action = scene.repository.put("theirs.wasm", &component("reboot", "theirs"));
+    let mut body = scene.body(&[workflow, action.clone()]);
+    body["actions"] = json!([{ "plugin": "theirs", "type": "host" }]);
+    let session = scene.rig.begin(&body);
+    wait_for(&session, |news| news["condition"] == "parked");
+    let why = get(&format!("{session}/blockers")).good().to_string();
+    assert!(why.contains("theirs asks for cloud, which nobody has granted to it"), "{why}");
+    let grant = format!("/v1/plugins/{}/grant", action["sha256"].as_str().unwrap());
+    call("PUT", &scene.rig.at(&grant), br#"{"rights": ["cloud"]}"#).good();
     call("PUT", &session, b"").good();
     let end = wait_for_end(&session);
     assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");

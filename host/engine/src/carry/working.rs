@@ -52,7 +52,7 @@ impl Engine {
         let Some(known) = self.state.session(session) else { return };
         match next_run(known, target) {
             Some(run) => {
-                let (run, assignment) = (run.action, assignment(known, target, run));
+                let (run, assignment) = (run.action, self.assignment(known, target, run));
                 self.run_action(session, effect.id, run, assignment);
             }
             None => self.end(session, effect, Outcome::Done),
@@ -127,6 +127,25 @@ impl Engine {
         }
     }
 
+    fn assignment(&self, session: &Session, target: &Target, run: &ActionRun) -> Option<Assignment> {
+        let spec = session.plan.actions.get(run.action as usize)?;
+        let host = match target {
+            Target::Host(host) => Some(host.clone()),
+            Target::Pre | Target::Post => None,
+        };
+        Some(Assignment {
+            plugin: spec.plugin.digest.clone(),
+            key: format!("{}/{}/{}", session.id, target.name(), run.action),
+            session: session.id.to_string(),
+            stage: spec.stage.wire().to_owned(),
+            host,
+            metadata: spec.metadata.clone(),
+            checkpoint: run.checkpoint.clone(),
+            granted: self.state.grants.get(&spec.plugin.digest).cloned().unwrap_or_default(),
+            packages: session.packages.fetched.clone(),
+        })
+    }
+
     fn action_name(&self, session: &SessionId, action: u32) -> String {
         let spec = self.state.session(session).and_then(|known| known.plan.actions.get(action as usize));
         spec.map_or_else(|| action.to_string(), |spec| spec.plugin.name.clone())
@@ -150,23 +169,6 @@ impl Engine {
 
 fn next_run<'a>(session: &'a Session, target: &Target) -> Option<&'a ActionRun> {
     session.work.get(target)?.iter().find(|run| run.report.is_none())
-}
-
-fn assignment(session: &Session, target: &Target, run: &ActionRun) -> Option<Assignment> {
-    let spec = session.plan.actions.get(run.action as usize)?;
-    let host = match target {
-        Target::Host(host) => Some(host.clone()),
-        Target::Pre | Target::Post => None,
-    };
-    Some(Assignment {
-        plugin: spec.plugin.digest.clone(),
-        key: format!("{}/{}/{}", session.id, target.name(), run.action),
-        session: session.id.to_string(),
-        stage: spec.stage.wire().to_owned(),
-        host,
-        metadata: spec.metadata.clone(),
-        checkpoint: run.checkpoint.clone(),
-    })
 }
 
 fn clipped(mut text: String) -> String {

@@ -2,10 +2,10 @@
 
 use fenix_core::blocker::{What, blockers};
 use fenix_core::id::SessionId;
-use fenix_core::package::{Package, PackageSpec};
+use fenix_core::package::{KeptPackage, Package, PackageSpec};
 use fenix_core::session::{Condition, Pin, Plan};
 use fenix_core::view::Trigger;
-use fenix_engine::command::{Answer, Command};
+use fenix_engine::command::{Answer, Command, CommandError};
 use fenix_engine::event::{Event, Wanted};
 use fenix_engine::ports::Brought;
 
@@ -121,6 +121,26 @@ fn what_comes_for_a_session_that_is_gone_is_nothing() {
     assert!(world.is_removed());
     comes(&mut world, |wanted| Ok(brought(wanted)));
     assert!(world.is_removed());
+}
+
+#[test]
+fn what_is_put_there_stays_until_nobody_brings_it_and_somebody_removes_it() {
+    let mut world = opened();
+    let package = KeptPackage { digest: "d1".into(), bytes: 7 };
+    let drop = || Command::DropPackage { digest: "d1".into() };
+    for expected in [Answer::Done, Answer::Idle] {
+        assert_eq!(world.command(Command::KeepPackage { package: package.clone() }), Ok(expected));
+    }
+    world.restart();
+    assert_eq!(world.state().kept.get(&package.digest), Some(&7));
+    let brought = CommandError::Brought { digest: "d1".into(), by: "s".into() };
+    assert_eq!(world.command(drop()), Err(brought), "it is not even here");
+    world.delete().unwrap();
+    for expected in [Answer::Done, Answer::Idle] {
+        assert_eq!(world.command(drop()), Ok(expected));
+    }
+    world.restart();
+    assert!(world.state().kept.is_empty());
 }
 
 #[test]

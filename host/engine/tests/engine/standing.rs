@@ -3,13 +3,14 @@
 use fenix_core::ask::{AskKind, AskStatus, MoveHow};
 use fenix_core::constraint::{Constrained, Constraint, GroupConstraint, InstanceConstraint};
 use fenix_core::decision::Decision;
+use fenix_core::grant::{Grant, Right};
 use fenix_core::id::AskId;
 use fenix_core::inventory::Service;
 use fenix_core::message::Content;
 use fenix_core::session::{Condition, HostStage, Pin};
 use fenix_core::standing::{Attached, PluginKind, Template};
 use fenix_engine::command::{Answer, Command, CommandError};
-use fenix_engine::ports::ActionError;
+use fenix_engine::ports::{ActionError, Progress};
 
 use crate::cloud::instance;
 use crate::harness::{World, ack, ask, plan, secs};
@@ -165,6 +166,38 @@ fn plugins_and_templates_are_kept_until_they_are_taken_back() {
         assert_eq!(world.command(Command::DetachPlugin { name: "hello".into() }), Ok(expected.clone()));
         assert_eq!(world.command(Command::RemoveTemplate { name: "t".into() }), Ok(expected));
     }
+}
+
+#[test]
+fn what_was_granted_goes_along_with_every_call_until_it_is_revoked() {
+    let mut world = World::working();
+    let digest = world.session().plan.actions[0].plugin.digest.clone();
+    let grant = |rights: &[Right]| {
+        let grant = Grant { digest: digest.clone(), rights: rights.to_vec() };
+        Command::Grant { grant, name: "upgrade".into() }
+    };
+    let revoke = || Command::Revoke { digest: digest.clone(), name: "upgrade".into() };
+    let goes_on = |world: &mut World| {
+        let again = Progress::Again { after: secs(1), checkpoint: String::new(), percent: 1 };
+        let granted = world.action_says(Ok(again)).granted;
+        world.pass(secs(2));
+        granted
+    };
+    assert_eq!(goes_on(&mut world), []);
+    for expected in [Answer::Done, Answer::Idle] {
+        assert_eq!(world.command(grant(&Right::PLAIN)), Ok(expected));
+    }
+    assert_eq!(goes_on(&mut world), [], "that call was under way already");
+    assert_eq!(goes_on(&mut world), Right::PLAIN);
+    assert_eq!(world.command(grant(&[Right::Cloud])), Ok(Answer::Done));
+    world.restart();
+    world.pass(secs(2));
+    assert_eq!(goes_on(&mut world), [Right::Cloud]);
+    for expected in [Answer::Done, Answer::Idle] {
+        assert_eq!(world.command(revoke()), Ok(expected));
+    }
+    goes_on(&mut world);
+    assert_eq!(goes_on(&mut world), []);
 }
 
 /// The work on `a` failed, and with it the session, which has ended.

@@ -100,6 +100,7 @@ fn status_of(error: &CommandError) -> StatusCode {
         CommandError::NoHosts
         | CommandError::Leased { .. }
         | CommandError::Exists(_)
+        | CommandError::Brought { .. }
         | CommandError::WrongState { .. } => StatusCode::CONFLICT,
         CommandError::TooMany(_) => too_many_sessions(),
         CommandError::NotReady | CommandError::Held(_) | CommandError::Broken => {

@@ -91,7 +91,8 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> R
 pub(super) async fn detail(State(api): State<Arc<Api>>, Ids(id): Ids<String>) -> Result<Response, ApiError> {
     let state = api.desk.state();
     let session = state.session(&SessionId::from(&id)).ok_or_else(|| no_session(&id))?;
-    Ok(Json(Detail { inventory: &state.inventory, session, under_way: &api.under_way }).into_response())
+    Ok(Json(Detail { inventory: &state.inventory, session, under_way: &api.packages.under_way })
+        .into_response())
 }
 
 /// `GET /v1/maintenance/{session}/blockers`

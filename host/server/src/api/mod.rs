@@ -10,14 +10,13 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
-use fenix_packages::policy::Policy;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch as watch_channel};
 
 use crate::alarms::Alarms;
 use crate::auth::Door;
 use crate::metrics::Metrics;
-use crate::packages::porter::UnderWay;
+use crate::packages::Shelf;
 use crate::plugins::Catalogue;
 use crate::receivers::Receivers;
 use crate::sandbox::Attacher;
@@ -42,6 +41,7 @@ mod host;
 mod maintenance;
 mod metrics;
 mod openapi;
+mod package;
 mod plugin;
 mod project;
 mod subscription;
@@ -74,10 +74,8 @@ pub struct Api {
     pub feed: Feed,
     /// The terms of a session that says nothing about them.
     pub defaults: Terms,
-    /// What sessions may bring.
-    pub packages: Policy,
-    /// How far that is which is on its way.
-    pub under_way: UnderWay,
+    /// What sessions bring, or may.
+    pub packages: Shelf,
     /// Knows who calls.
     pub door: Arc<Door>,
     /// Where messages may be sent.
@@ -106,8 +104,17 @@ impl Api {
     /// What a body means that starts a session.
     fn read(&self, body: &Map<String, Value>) -> Result<Wanted, Invalid> {
         let known =
-            Known { catalogue: &self.catalogue(), defaults: &self.defaults, packages: &self.packages };
-        wire::session::read(body, known)
+            Known { catalogue: &self.catalogue(), defaults: &self.defaults, packages: &self.packages.policy };
+        let wanted = wire::session::read(body, known)?;
+        // What is brought has no digest yet: whether all of it was granted is seen when it is here.
+        let state = self.desk.state();
+        let pins = wanted.plan.actions.iter().map(|spec| &spec.plugin).filter(|pin| pin.is_pinned());
+        match pins.into_iter().find_map(|pin| self.attacher.lacks(&state, pin)) {
+            None => Ok(wanted),
+            Some(why) => {
+                Err(Invalid::new(why).hint("`fenix plugin grant` does, or PUT /v1/plugins/{name}/grant"))
+            }
+        }
     }
 
     /// The plug-ins that a new session may name.

@@ -19,9 +19,10 @@ use super::table::{CALLS, Call};
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Schemas of texts that are no JSON, with their media type.
-const NO_JSON: [(&str, &str); 4] = [
+const NO_JSON: [(&str, &str); 5] = [
     ("Archive", "application/octet-stream"),
     ("Component", "application/octet-stream"),
+    ("Content", "application/octet-stream"),
     ("EventStream", "text/event-stream"),
     ("Metrics", "application/openmetrics-text"),
 ];

@@ -1,6 +1,6 @@
 //! Plug-ins: list, look at, attach and detach them while the server runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,26 +8,32 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
+use fenix_core::grant::{self, Grant, Right};
 use fenix_core::id::Digest;
 use fenix_core::session::{Pin, Session};
 use fenix_core::standing::PluginKind;
 use fenix_core::state::State as Known;
 use fenix_engine::command::Command;
 use fenix_wasm::limits;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::access::By;
-use super::body::{Ids, bytes};
+use super::body::{Ids, bytes, optional_object};
 use super::error::ApiError;
 use crate::plugins::Origin;
 use crate::sandbox::{SandboxError, attached};
 use crate::shell::writer::whole;
+use crate::wire::packages::read_digest;
 
 type Reply = Result<Json<Value>, ApiError>;
 
 /// Most plug-ins that may be attached: a session names a few of them, and people choose by eye.
 const MAX_ATTACHED: usize = 256;
+
+/// Most rights of one component: a session's notes of them stay small.
+const MAX_RIGHTS: usize = 32;
 
 /// How long a component may take to arrive: at most 32 MiB, over a slow line.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
@@ -75,8 +81,9 @@ fn pins(session: &Session) -> impl Iterator<Item = (PluginKind, &Pin)> {
     std::iter::once((PluginKind::Workflow, &session.plan.workflow)).chain(actions)
 }
 
-fn view(api: &Api, known: &Component) -> Value {
-    let info = api.attacher.info(&known.pin.digest);
+fn view(api: &Api, state: &Known, known: &Component) -> Value {
+    let digest = &known.pin.digest;
+    let info = api.attacher.info(digest);
     json!({
         "name": known.pin.name,
         "version": known.pin.version,
@@ -86,6 +93,8 @@ fn view(api: &Api, known: &Component) -> Value {
         },
         "digest": known.pin.digest.as_str(),
         "contract": info.map(|info| info.contract),
+        "asks": api.attacher.asks(digest),
+        "granted": api.attacher.granted(digest, state.grants.get(digest)),
         "origin": known.origin.map(Origin::word),
         "sessions": known.sessions,
     })
@@ -93,15 +102,17 @@ fn view(api: &Api, known: &Component) -> Value {
 
 /// `GET /v1/plugins`
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
-    let all = all(&api, &api.desk.state());
-    Json(json!({ "plugins": all.values().map(|known| view(&api, known)).collect::<Vec<_>>() }))
+    let state = api.desk.state();
+    let all = all(&api, &state);
+    Json(json!({ "plugins": all.values().map(|known| view(&api, &state, known)).collect::<Vec<_>>() }))
 }
 
 /// `GET /v1/plugins/{name}`: by name or digest; several if sessions are pinned to older ones of the name.
 pub(super) async fn show(State(api): State<Arc<Api>>, Ids(name): Ids<String>) -> Reply {
-    let all = all(&api, &api.desk.state());
+    let state = api.desk.state();
+    let all = all(&api, &state);
     let meant = |known: &&Component| known.pin.name == name || known.pin.digest.as_str() == name;
-    let found: Vec<Value> = all.values().filter(meant).map(|known| view(&api, known)).collect();
+    let found: Vec<Value> = all.values().filter(meant).map(|known| view(&api, &state, known)).collect();
     if found.is_empty() {
         return Err(unknown(&name));
     }
@@ -134,8 +145,9 @@ pub(super) async fn attach(State(api): State<Arc<Api>>, By(by): By, body: Body) 
         return Err(ApiError::invalid(message).hint("detach one first"));
     }
     api.desk.command(Some(by), Command::AttachPlugin { plugin }).await?;
-    let all = all(&api, &api.desk.state());
-    all.get(&info.digest).map(|known| Json(view(&api, known))).ok_or_else(|| unknown(&info.name))
+    let state = api.desk.state();
+    let all = all(&api, &state);
+    all.get(&info.digest).map(|known| Json(view(&api, &state, known))).ok_or_else(|| unknown(&info.name))
 }
 
 /// `DELETE /v1/plugins/{name}`: new sessions do not get it any more; those that have it go on with it.
@@ -148,4 +160,85 @@ pub(super) async fn detach(State(api): State<Arc<Api>>, By(by): By, Ids(name): I
     }
     api.desk.command(Some(by), Command::DetachPlugin { name }).await?;
     Ok(Json(json!({})))
+}
+
+/// `PUT /v1/plugins/{name}/grant`: lets a component use what it asks for, or as much of it as the body says. By digest also
+/// one that a session will bring.
+pub(super) async fn grant(
+    State(api): State<Arc<Api>>,
+    By(by): By,
+    Ids(name): Ids<String>,
+    body: Body,
+) -> Reply {
+    let rights = optional_object(body).await?.map(rights).transpose()?.flatten();
+    let state = api.desk.state();
+    let found = named(&api, &state, &name)?;
+    let asks = found.as_ref().map(|pin| api.attacher.asks(&pin.digest));
+    let rights = match (rights, &asks) {
+        (Some(rights), Some(asks)) => match grant::missing(&rights, asks).first() {
+            Some(right) => {
+                let asked = if asks.is_empty() { "nothing".to_owned() } else { grant::words(asks) };
+                let message = format!("{name} does not ask for {}", right.word());
+                return Err(ApiError::invalid(message).hint(format!("it asks for {asked}")));
+            }
+            None => rights,
+        },
+        (Some(rights), None) => rights,
+        (None, Some(asks)) => asks.clone(),
+        (None, None) => {
+            return Err(ApiError::invalid("nothing is known here of a component with that digest")
+                .hint("name what it may use as `rights`"));
+        }
+    };
+    let (name, digest) = found.map_or((String::new(), Digest::from(name)), |pin| (pin.name, pin.digest));
+    let granted = Grant { digest, rights };
+    let reply = json!({ "digest": granted.digest, "granted": granted.rights });
+    api.desk.command(Some(by), Command::Grant { grant: granted, name }).await?;
+    Ok(Json(reply))
+}
+
+/// `DELETE /v1/plugins/{name}/grant`: from its next call on.
+pub(super) async fn revoke(State(api): State<Arc<Api>>, By(by): By, Ids(name): Ids<String>) -> Reply {
+    let found = named(&api, &api.desk.state(), &name)?;
+    let (name, digest) = found.map_or((String::new(), Digest::from(name)), |pin| (pin.name, pin.digest));
+    api.desk.command(Some(by), Command::Revoke { digest, name }).await?;
+    Ok(Json(json!({})))
+}
+
+/// The component that new sessions get under a name, or the one with that digest; `None` for a digest that is not known.
+fn named(api: &Api, state: &Known, name: &str) -> Result<Option<Pin>, ApiError> {
+    let all = all(api, state);
+    if let Some(known) = all.get(&Digest::from(name)) {
+        return Ok(Some(known.pin.clone()));
+    }
+    if let Some((_, pin)) = api.catalogue().all().find(|(_, pin)| pin.name == name) {
+        return Ok(Some(pin.clone()));
+    }
+    match read_digest(name) {
+        Ok(digest) if digest.as_str() == name => Ok(None),
+        Ok(_) | Err(_) => Err(unknown(name)),
+    }
+}
+
+/// What a body says may be used; `None` if it says nothing.
+fn rights(body: Map<String, Value>) -> Result<Option<Vec<Right>>, ApiError> {
+    let known = "rights are \"cloud\", \"packages\" and {\"http\": \"GET,POST https://hooks.example/v1/* with hook-token\"}";
+    let mut rights = None;
+    for (key, value) in body {
+        let list = value.as_array().filter(|_| key == "rights");
+        let list = list
+            .ok_or_else(|| ApiError::invalid("`rights` must be a list, and is all there is").hint(known))?;
+        if list.len() > MAX_RIGHTS {
+            return Err(ApiError::invalid(format!("`rights` has more than {MAX_RIGHTS} entries")));
+        }
+        let read = |right: &Value| {
+            let wrong = |why: serde_json::Error| {
+                ApiError::invalid(format!("`rights` holds {right}: {why}")).hint(known)
+            };
+            Right::deserialize(right).map_err(wrong)
+        };
+        let read: BTreeSet<Right> = list.iter().map(read).collect::<Result<_, _>>()?;
+        rights = Some(read.into_iter().collect());
+    }
+    Ok(rights)
 }

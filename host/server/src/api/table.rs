@@ -6,8 +6,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::access::Access;
 use super::{
-    Api, audit, backup, constraint, feed, health, history, host, maintenance, metrics, openapi, plugin,
-    project, subscription, template, watch,
+    Api, audit, backup, constraint, feed, health, history, host, maintenance, metrics, openapi, package,
+    plugin, project, subscription, template, watch,
 };
 
 /// One call.
@@ -79,7 +79,7 @@ impl Call {
 }
 
 /// The calls.
-pub(super) static CALLS: [Call; 45] = [
+pub(super) static CALLS: [Call; 52] = [
     call!(Viewers get "/v1/maintenance", "List sessions", maintenance::list, "SessionList", NONE),
     call!(Administrators post "/v1/maintenance", "Start a session", maintenance::start, Some("SessionStart"), &[],
         "SessionStarted", &[409, 509]),
@@ -133,6 +133,19 @@ pub(super) static CALLS: [Call; 45] = [
     call!(Administrators post "/v1/plugins", "Attach a component", plugin::attach, Some("Component"), &[], "Plugin", NONE),
     call!(Viewers get "/v1/plugins/{name}", "Show a plug-in, by name or digest", plugin::show, "Plugins", NOT_THERE),
     call!(Administrators delete "/v1/plugins/{name}", "Detach a plug-in", plugin::detach, "Empty", &[409, 503]),
+    call!(Administrators put "/v1/plugins/{name}/grant", "Let a plug-in use what it asks for, or some of it", plugin::grant,
+        Some("Rights?"), &[], "Granted", NOT_THERE),
+    call!(Administrators delete "/v1/plugins/{name}/grant", "Let a plug-in use nothing any longer", plugin::revoke, "Empty",
+        &[404, 503]),
+    call!(Viewers get "/v1/packages", "List packages that are here", package::list, "Packages", NONE),
+    call!(Administrators put "/v1/packages/{digest}", "Put a package here, to stay", package::put, Some("Content"), &[],
+        "PackageHere", NONE),
+    call!(Administrators delete "/v1/packages/{digest}", "Remove a package that was put here", package::delete, "Empty",
+        &[409, 422, 503]),
+    call!(Administrators post "/v1/packages/{digest}/address", "Sign an address under which a host can fetch a package",
+        package::address, Some("PackageFor"), &[], "PackageAddress", NOT_THERE),
+    call!(Anybody get "/v1/packages/{digest}/content", "Fetch a package, at an address that was signed",
+        package::content, None, &[("until", "integer"), ("host", "string"), ("signature", "string")], "Content", &[404, 422]),
     call!(Viewers get "/v1/templates", "List templates of sessions", template::list, "Templates", NONE),
     call!(Viewers get "/v1/templates/{name}", "Show a template", template::show, "Template", NOT_THERE),
     call!(Administrators put "/v1/templates/{name}", "Save a template", template::put, Some("TemplateText"), &[], "Template", NONE),

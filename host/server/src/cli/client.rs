@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Body, Client, Method, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use super::exit::{Failure, Kind};
@@ -16,8 +16,8 @@ use crate::tls::{self, Trust};
 /// Longest wait for an answer: the server itself answers a command within 20 s, and a wait for news within 25 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
-/// Longest that a backup may take on its way: the largest journals at the speed of a slow line.
-const DOWNLOAD_WITHIN: Duration = Duration::from_secs(3600);
+/// Longest that a backup or a package may take on its way: the largest ones at the speed of a slow line.
+const TRANSFER_WITHIN: Duration = Duration::from_secs(3600);
 
 /// Time to connect to a server on this machine.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -180,6 +180,15 @@ impl Fenix {
         self.answer(request.header(CONTENT_TYPE, "application/octet-stream").body(body)).await
     }
 
+    /// Puts something of any size somewhere, piece by piece.
+    ///
+    /// # Errors
+    /// See [`Fenix::call`].
+    pub async fn upload(&self, path: &str, body: Body) -> Result<Value, Failure> {
+        let request = self.client.put(format!("{}{path}", self.base)).timeout(TRANSFER_WITHIN);
+        self.answer(request.header(CONTENT_TYPE, "application/octet-stream").body(body)).await
+    }
+
     /// Reads an answer of any size, piece by piece.
     ///
     /// # Errors
@@ -189,7 +198,7 @@ impl Fenix {
         path: &str,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let request = self.client.get(format!("{}{path}", self.base)).timeout(DOWNLOAD_WITHIN);
+        let request = self.client.get(format!("{}{path}", self.base)).timeout(TRANSFER_WITHIN);
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if !response.status().is_success() {
             let status = response.status();
@@ -253,8 +262,9 @@ fn refused(status: StatusCode, answer: &Value) -> Failure {
 
 /// A hint of the API in the words of the command line.
 fn as_commands(hint: &str) -> String {
-    let lists = ["hosts", "plugins", "templates"].map(|what| format!("GET /v1/{what} lists"));
-    let commands = ["hosts", "plugin", "template"].map(|what| format!("`fenix {what} list` shows"));
+    let lists = ["hosts", "packages", "plugins", "templates"].map(|what| format!("GET /v1/{what} lists"));
+    let commands =
+        ["hosts", "package", "plugin", "template"].map(|what| format!("`fenix {what} list` shows"));
     let replaced = |hint: String, (call, command): (&String, &String)| hint.replace(call, command);
     lists.iter().zip(&commands).fold(hint.to_owned(), replaced)
 }

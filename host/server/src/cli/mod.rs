@@ -13,6 +13,7 @@ pub mod cloud;
 pub mod config;
 pub mod exit;
 pub mod openstack;
+pub mod package;
 pub mod print;
 pub mod serve;
 pub mod session;
@@ -59,6 +60,10 @@ enum Command {
     Session(session::SessionArgs),
     /// Attach plug-ins, and look at them
     Plugin(standing::PluginArgs),
+    /// Look at the packages that are here, and put some here
+    Package(package::PackageArgs),
+    /// Carry packages to a site without a network
+    Bundle(package::BundleArgs),
     /// Look at hosts over all sessions, and clear a quarantine
     Hosts(standing::HostsArgs),
     /// Save sessions that can be started again, and start them
@@ -122,6 +127,8 @@ fn run(cli: Cli, given: &ArgMatches) -> ExitCode {
             Command::Serve(args) => serve::run(*args).await,
             Command::Session(args) => session::run(args, output).await,
             Command::Plugin(args) => standing::plugin(args, output).await,
+            Command::Package(args) => package::package(args, output).await,
+            Command::Bundle(args) => package::bundle(args, output).await,
             Command::Hosts(args) => standing::hosts(args, output).await,
             Command::Template(args) => standing::template(args, output).await,
             Command::Subscribe(args) => standing::subscribe(args, output).await,

@@ -239,7 +239,7 @@ pub(super) fn object(text: &str, what: &str) -> Result<Map<String, Value>, Failu
 
 /// `PLUGIN[:TYPE[:JSON]]`
 /// What follows the last # is the digest: a package's address has no other one.
-fn package(text: &str) -> Value {
+pub(super) fn package(text: &str) -> Value {
     match text.rsplit_once('#') {
         Some((url, sha256)) => json!({ "url": url, "sha256": sha256 }),
         None => json!({ "url": text }),

@@ -26,11 +26,28 @@ enum PluginWhat {
     Attach {
         /// The component
         file: PathBuf,
+        /// Let it use what it asks for
+        #[arg(long)]
+        grant: bool,
     },
     /// List plug-ins
     List,
     /// Show a plug-in
     Show {
+        /// Its name or digest
+        name: String,
+    },
+    /// Let a plug-in use what it asks for
+    Grant {
+        /// Its name or digest; by digest also one that a session will bring
+        name: String,
+        /// Only this of it: cloud, packages, or calls as "http GET,POST https://hooks.example/v1/* with hook-token"; may be
+        /// repeated
+        #[arg(long = "right", value_name = "RIGHT")]
+        rights: Vec<String>,
+    },
+    /// Let a plug-in use nothing any longer
+    Revoke {
         /// Its name or digest
         name: String,
     },
@@ -151,10 +168,40 @@ pub async fn plugin(args: PluginArgs, output: Output) -> Result<(), Failure> {
     let fenix = args.at.connect()?;
     let path = |name: &str| format!("/v1/plugins/{}", segment(name));
     match args.what {
-        PluginWhat::Attach { file } => {
+        PluginWhat::Attach { file, grant } => {
             let component = read(&file)?;
             let reply = fenix.send(Method::POST, "/v1/plugins", component).await?;
-            said(&reply, format!("attached {} {}", text(&reply["name"]), text(&reply["version"])), output);
+            let (name, digest) = (text(&reply["name"]), text(&reply["digest"]));
+            let granted = match grant {
+                true => fenix.call(Method::PUT, &format!("{}/grant", path(&digest)), None).await?,
+                false => reply.clone(),
+            };
+            said(&reply, format!("attached {name} {}", text(&reply["version"])), output);
+            let missing =
+                words(&reply["asks"]).into_iter().filter(|word| !words(&granted["granted"]).contains(word));
+            let missing: Vec<String> = missing.collect();
+            if !missing.is_empty() {
+                print::note(format!(
+                    "it asks for {}; `fenix plugin grant {name}` grants it",
+                    missing.join(", ")
+                ));
+            }
+        }
+        PluginWhat::Grant { name, rights } => {
+            let right = |text: &String| match text.strip_prefix("http ") {
+                Some(rule) => json!({ "http": rule }),
+                None => json!(text),
+            };
+            let rights: Vec<Value> = rights.iter().map(right).collect();
+            let body = (!rights.is_empty()).then(|| json!({ "rights": rights }));
+            let reply = fenix.call(Method::PUT, &format!("{}/grant", path(&name)), body.as_ref()).await?;
+            let granted = words(&reply["granted"]);
+            let granted = if granted.is_empty() { "nothing".to_owned() } else { granted.join(", ") };
+            said(&reply, format!("{name} may use {granted}"), output);
+        }
+        PluginWhat::Revoke { name } => {
+            let reply = fenix.call(Method::DELETE, &format!("{}/grant", path(&name)), None).await?;
+            said(&reply, format!("{name} may use nothing"), output);
         }
         PluginWhat::List => plugins(&fenix.get("/v1/plugins").await?, output),
         PluginWhat::Show { name } => plugins(&fenix.get(&path(&name)).await?, output),
@@ -168,15 +215,25 @@ pub async fn plugin(args: PluginArgs, output: Output) -> Result<(), Failure> {
 
 fn plugins(reply: &Value, output: Output) {
     shown(reply, output, || {
-        let heads = ["NAME", "VERSION", "KIND", "ORIGIN", "SESSIONS", "DIGEST"];
+        let heads = ["NAME", "VERSION", "KIND", "ORIGIN", "ASKS", "GRANTED", "SESSIONS", "DIGEST"];
         let rows = items(reply, "plugins").map(|plugin| {
             let sessions = plugin["sessions"].as_array().map_or(0, Vec::len).to_string();
             let mut cells = row(plugin, &["name", "version", "kind", "origin"]);
+            cells.extend(["asks", "granted"].map(|key| words(&plugin[key]).join(", ")));
             cells.extend([sessions, text(&plugin["digest"])]);
             cells
         });
         table(&heads, rows);
     });
+}
+
+/// Rights as the command line takes them.
+fn words(rights: &Value) -> Vec<String> {
+    let word = |right: &Value| match right["http"].as_str() {
+        Some(rule) => format!("http {rule}"),
+        None => text(right),
+    };
+    rights.as_array().into_iter().flatten().map(word).collect()
 }
 
 /// Runs one of `fenix hosts`.
@@ -305,7 +362,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Shows an answer: as it is for programs, or as `text` writes it.
-fn shown(reply: &Value, output: Output, text: impl FnOnce()) {
+pub(super) fn shown(reply: &Value, output: Output, text: impl FnOnce()) {
     match output {
         Output::Json => print::json(reply),
         Output::Text => text(),
@@ -313,6 +370,6 @@ fn shown(reply: &Value, output: Output, text: impl FnOnce()) {
 }
 
 /// Says what was done.
-fn said(reply: &Value, done: String, output: Output) {
+pub(super) fn said(reply: &Value, done: String, output: Output) {
     shown(reply, output, || print::note(done));
 }

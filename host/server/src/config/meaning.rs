@@ -1,5 +1,6 @@
 //! What a configuration means, as lines of a file that says everything.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::Config;
 use crate::auth::KeystoneSettings;
 use crate::bus::{BusSettings, DEFAULT_EXCHANGE, shown};
+use crate::calls::CallSettings;
 use crate::infrastructure::{Infrastructure, OpenStackSettings};
 use crate::packages::PackageSettings;
 use crate::tls::Trust;
@@ -37,6 +39,7 @@ impl Config {
             keystone: KeystoneSettings { administrators, readers, projects },
             bus: BusSettings { brokers, exchange, durable, ca },
             packages,
+            calls: CallSettings { ca: calls_ca, secrets },
             log,
             traces,
             retention_days,
@@ -74,7 +77,11 @@ impl Config {
             ("bus.ca", file(ca.as_ref())),
         ];
         all.extend(of_packages(packages));
+        let secrets: BTreeMap<&String, String> =
+            secrets.iter().map(|(name, path)| (name, path.display().to_string())).collect();
         all.extend([
+            ("calls.ca", file(calls_ca.as_ref())),
+            ("calls.secrets", json!(secrets)),
             ("log.format", word_of(log)),
             ("traces.endpoint", json!(traces)),
             ("store.retention_days", json!(retention_days)),

@@ -1,15 +1,59 @@
-//! What sessions bring: where it may come from, and how it gets here.
+//! What sessions bring: where it may come from, how it gets here, and how hosts get it from here.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use fenix_engine::ports::Clock;
+use fenix_packages::fetch::Fetcher;
 use fenix_packages::policy::{MOST_BYTES, Patience, Policy, Proof};
 use fenix_packages::signature::Keys;
+use fenix_packages::store::Store;
 use serde::Deserialize;
 
+use crate::sandbox::Signer;
 use crate::tls::Trust;
+use crate::wire::payload::Base;
 
+pub mod address;
 pub mod porter;
+
+use address::Addresses;
+use porter::UnderWay;
+
+/// What callers of the API can learn of packages, and get.
+pub struct Shelf {
+    /// What sessions may bring.
+    pub policy: Policy,
+    /// What is here.
+    pub store: Store,
+    /// How far that is which is on its way.
+    pub under_way: UnderWay,
+    /// Signs the addresses that hosts get.
+    pub addresses: Addresses,
+}
+
+impl Shelf {
+    /// What is known of the packages of a data directory, which are fetched by that.
+    ///
+    /// # Errors
+    /// The key for addresses cannot be read or written.
+    pub fn open(data_dir: &Path, fetcher: &Fetcher) -> io::Result<Shelf> {
+        Ok(Shelf {
+            policy: fetcher.policy().clone(),
+            store: fetcher.store().clone(),
+            under_way: UnderWay::default(),
+            addresses: Addresses::open(data_dir)?,
+        })
+    }
+
+    /// Signs addresses for actions.
+    pub fn signer(&self, base: &Base, clock: &Arc<dyn Clock + Send + Sync>) -> Signer {
+        let (addresses, base, clock) = (self.addresses.clone(), base.clone(), clock.clone());
+        Box::new(move |package, host| addresses.sign(&base, package, host.as_str(), clock.now()).0)
+    }
+}
 
 /// What is written about packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

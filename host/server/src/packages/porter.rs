@@ -47,7 +47,8 @@ pub enum PorterError {
     Client(#[from] reqwest::Error),
 }
 
-/// What fetches packages into the data directory. What no session of this state brings is removed from there.
+/// What fetches packages into the data directory. What no session of this state brings, and nobody put there to stay, is
+/// removed from there.
 ///
 /// # Errors
 /// The folder cannot be used.
@@ -61,17 +62,23 @@ pub fn fetcher(
     let path = data_dir.join(KEPT);
     let store = Store::open(&path).map_err(|source| PorterError::Io { path, source })?;
     let all = || state.sessions.values().map(|session| &session.packages);
-    let fetched = all().flat_map(|packages| &packages.fetched).map(|package| &package.digest);
-    let wanted = all().flat_map(|packages| &packages.wanted).filter_map(|package| package.sha256.as_ref());
-    store.keep_only(&fetched.chain(wanted).cloned().collect(), all().any(Packages::are_missing));
-    let client = reqwest::Client::builder()
+    let needed = all().flat_map(Packages::contents).chain(state.kept.keys()).cloned().collect();
+    store.keep_only(&needed, all().any(Packages::are_missing));
+    Ok(Fetcher::new(client(tls)?, policy, store))
+}
+
+/// A client of servers with packages.
+///
+/// # Errors
+/// It cannot be made.
+pub fn client(tls: ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
         // Where they lead is looked at before anything is asked there.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("fenix/", env!("CARGO_PKG_VERSION")))
-        .build()?;
-    Ok(Fetcher::new(client, policy, store))
+        .build()
 }
 
 /// How far the packages are that are on their way, by session and name. It is told and not recorded: a server that starts
@@ -140,6 +147,10 @@ impl Porter {
         let workflow = find(PluginKind::Workflow, &wanted.workflow)?;
         let actions = wanted.actions.iter().map(|name| find(PluginKind::Action, name));
         let actions = actions.collect::<Result<Vec<Pin>, String>>()?;
+        let state = self.desk.state();
+        if let Some(why) = actions.iter().find_map(|pin| self.attacher.lacks(&state, pin)) {
+            return Err(format!("{why}; `fenix plugin grant` does"));
+        }
         Ok(Brought { packages, workflow, actions })
     }
 

@@ -76,7 +76,11 @@ fn read_one(item: &Value, policy: &Policy) -> Result<PackageSpec, String> {
     Ok(spec)
 }
 
-fn read_digest(text: &str) -> Result<Digest, String> {
+/// Reads the digest of a package.
+///
+/// # Errors
+/// It is none.
+pub fn read_digest(text: &str) -> Result<Digest, String> {
     let digest = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
     if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(Digest::from(digest))

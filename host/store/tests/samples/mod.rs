@@ -7,12 +7,13 @@ use fenix_core::caller::{Caller, Deed, Role};
 use fenix_core::constraint::{Constrained, Constraint, GroupConstraint, InstanceConstraint};
 use fenix_core::decision::{Decision, Planned, Waiting};
 use fenix_core::effect::{Effect, EffectKind, Outcome};
+use fenix_core::grant::{Grant, Right};
 use fenix_core::id::{AskId, EffectId, MessageId};
 use fenix_core::inventory::{
     Change, Group, Host, HostKind, Instance, InstanceState, Movable, Resources, Service,
 };
 use fenix_core::message::{Content, Delivery, Format, Message, Secret, Subscription};
-use fenix_core::package::{Package, PackageSpec};
+use fenix_core::package::{KeptPackage, Package, PackageSpec};
 use fenix_core::policy::{Policies, Policy, SlowLive, Terms};
 use fenix_core::record::{Body, Record};
 use fenix_core::rules::{Refusal, Rule};
@@ -35,7 +36,9 @@ pub(crate) fn records() -> Vec<Record> {
     let latest = one_by_one().into_iter().map(|body| (Some(SESSION.into()), body));
     let last = signed().into_iter().chain(commanded()).chain(special()).map(|body| (None, body));
     let brought = bringing().into_iter().map(|body| (Some(SESSION.into()), body));
-    let all = installation.chain(session).chain(later).chain(latest).chain(last).chain(brought);
+    let granted = granting().into_iter().map(|body| (None, body));
+    let all =
+        installation.chain(session).chain(later).chain(latest).chain(last).chain(brought).chain(granted);
     let numbered = all.zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
@@ -335,6 +338,20 @@ fn bringing() -> Vec<Body> {
         Body::PackageFetched { package: package(Vec::new()) },
         Body::PackageFetched { package: package(attached) },
         Body::PluginsPinned { workflow: pin("default"), actions: vec![pin("upgrade"), pin("noop")] },
+    ]
+}
+
+fn granting() -> Vec<Body> {
+    let http = Right::Http("POST https://hooks.example/v1/* with token".parse().unwrap());
+    let all: Vec<Right> = Right::PLAIN.into_iter().chain([http]).collect();
+    let grant = |rights: &[Right]| Grant { digest: "ab".repeat(32).into(), rights: rights.to_vec() };
+    let package = KeptPackage { digest: "ab".repeat(32).into(), bytes: 3_221_225_472 };
+    vec![
+        Body::Granted { grant: grant(&[]) },
+        Body::Granted { grant: grant(&all) },
+        Body::Revoked { digest: "ab".repeat(32).into() },
+        Body::PackageDropped { digest: package.digest.clone() },
+        Body::PackageKept { package },
     ]
 }
 

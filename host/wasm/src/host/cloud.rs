@@ -1,5 +1,6 @@
 //! The interface `cloud`: the host of the assignment, and nothing else.
 
+use fenix_core::grant::Right;
 use fenix_core::id::HostId;
 use fenix_engine::ports::{CloudCall, CloudReply};
 
@@ -10,8 +11,9 @@ use crate::limits;
 use crate::text::clean;
 
 impl Acting {
-    /// The host that was asked for, if it is the one that may be touched.
+    /// The host that was asked for, if the action may use the cloud, and it is the one that may be touched.
     fn granted(&self, id: &str, what: &str) -> Result<HostId, wit::Error> {
+        self.gate.open(&Right::Cloud, what).map_err(wit::Error::NotGranted)?;
         match &self.host {
             Some(host) if host.as_str() == id => Ok(host.clone()),
             _ => Err(wit::Error::NotGranted(format!(

@@ -1,6 +1,8 @@
 //! The host's side of the contract: one interface per file. Each answers from the core, and keeps no rule of its own.
 
 mod cloud;
+mod http;
 mod log;
+mod packages;
 mod plan;
 mod view;

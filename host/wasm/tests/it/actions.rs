@@ -1,13 +1,17 @@
 //! Actions: what they may touch, what they return, and how they are ended.
 
+use fenix_core::grant::Right;
+use fenix_core::id::{Digest, HostId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fenix_core::inventory::{Host, HostKind, Resources, Service};
+use fenix_core::package::Package;
 use fenix_core::time::Millis;
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
+use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
 use fenix_wasm::{ActionRunner, Capabilities, Level, Plugins};
 
-use crate::guest::{action, workflow};
+use crate::guest::{action, action_with, workflow};
 
 /// A cloud of one host, which writes down what it was asked.
 #[derive(Default)]
@@ -15,6 +19,7 @@ struct Fake {
     boot: u32,
     calls: Vec<CloudCall>,
     lines: Vec<(Level, String)>,
+    requests: Vec<HttpRequest>,
     answer: Option<Result<CloudReply, CloudError>>,
 }
 
@@ -46,6 +51,16 @@ impl Capabilities for Fake {
         }
     }
 
+    fn address(&mut self, package: &Digest, host: &HostId) -> String {
+        format!("http://fenix/{package}?host={host}")
+    }
+
+    fn http(&mut self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.requests.push(request);
+        let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+        Ok(HttpResponse { status: 201, headers, body: b"done".to_vec() })
+    }
+
     fn log(&mut self, level: Level, line: &str) {
         self.lines.push((level, line.to_owned()));
     }
@@ -69,6 +84,8 @@ impl Bench {
             host: Some("a".into()),
             metadata: String::new(),
             checkpoint: None,
+            granted: Right::PLAIN.to_vec(),
+            packages: Vec::new(),
         };
         Bench { runner: ActionRunner::new(&plugins), assignment, cloud: Fake::default() }
     }
@@ -214,9 +231,114 @@ fn a_capability_that_panics_ends_the_action_too() {
         fn cloud(&mut self, _: CloudCall) -> Result<CloudReply, CloudError> {
             panic!("as in a bug of the host");
         }
+        fn address(&mut self, _: &Digest, _: &HostId) -> String {
+            panic!("as in a bug of the host");
+        }
+        fn http(&mut self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            panic!("as in a bug of the host");
+        }
         fn log(&mut self, _: Level, _: &str) {}
     }
     let bench = Bench::shipped("reboot");
     let panicked = catch_unwind(AssertUnwindSafe(|| bench.runner.run(&bench.assignment, &mut Broken)));
     assert!(panicked.is_err(), "and did not wait for ever");
+}
+
+/// An action that asks for the address of package `x`, and logs what it is told.
+fn fetching() -> Bench {
+    let import = r#"(import "fenix:plugin/packages@0.1.0" "address" (func $address (param i32 i32 i32)))"#;
+    let text = |at: u32| format!("(i32.load (i32.const {at})) (i32.load (i32.const {}))", at + 4);
+    let body = format!(
+        "(call $address (i32.const 100) (i32.const 1) (i32.const 2000))
+        (if (i32.load8_u (i32.const 2000))
+            (then (call $log (i32.const 2) {}))
+            (else (call $log (i32.const 1) {})))",
+        text(2008),
+        text(2004)
+    );
+    let mut bench = Bench::new(&action_with(import, &body, r#"(data (i32.const 100) "x")"#));
+    let package = |name: &str| Package { name: name.into(), digest: "d".into(), bytes: 1, plugins: vec![] };
+    bench.assignment.packages = vec![package("w"), package("x")];
+    bench
+}
+
+#[test]
+fn a_package_is_fetched_by_the_host_of_the_assignment_if_that_was_granted() {
+    let check = |change: fn(&mut Assignment), level: Level, expected: &str| {
+        let mut bench = fetching();
+        change(&mut bench.assignment);
+        assert_eq!(bench.run(), Ok(Progress::Done { report: String::new() }));
+        let [(found, line)] = &bench.cloud.lines[..] else { panic!("{:?}", bench.cloud.lines) };
+        assert!(*found == level && line.starts_with(expected), "{expected}: {line}");
+    };
+    check(|_| {}, Level::Info, "http://fenix/d?host=a");
+    check(|assignment| assignment.packages.truncate(1), Level::Warn, "package x");
+    check(|assignment| assignment.host = None, Level::Warn, "packages.address: the assignment has no host");
+    check(
+        |assignment| assignment.granted = vec![Right::Cloud],
+        Level::Warn,
+        "packages.address: no administrator has granted packages to it",
+    );
+}
+
+#[test]
+fn what_was_not_granted_is_refused_by_name() {
+    let mut bench = Bench::shipped("reboot");
+    bench.assignment.granted = vec![Right::Packages];
+    match bench.run() {
+        Err(ActionError::Failed(why)) => {
+            assert!(why.contains("not granted: cloud.host: no administrator has granted cloud"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(bench.cloud.calls.is_empty());
+}
+
+#[test]
+fn to_import_a_capability_is_to_ask_for_it() {
+    let plugins = Plugins::new(None).unwrap();
+    let check = |component: &[u8], expected: &[Right]| {
+        assert_eq!(plugins.attach(component).unwrap().asks, expected);
+    };
+    check(fenix_shipped::component("reboot").unwrap(), &[Right::Cloud]);
+    check(fenix_shipped::component("noop").unwrap(), &[]);
+    check(fenix_shipped::component("default").unwrap(), &[]);
+    let any = "GET,POST,PUT,PATCH,DELETE *://*/*".parse().unwrap();
+    check(fenix_shipped::component("webhook").unwrap(), &[Right::Http(any)]);
+}
+
+#[test]
+fn a_call_is_made_if_it_was_asked_for_and_granted() {
+    let check = |url: &str, rule: &str, expected: Result<&str, &str>| {
+        let mut bench = Bench::shipped("webhook");
+        bench.assignment.metadata = format!(r#"{{"url": {url:?}, "body": "{{{{secret:token}}}}"}}"#);
+        bench.assignment.granted = vec![Right::Http(rule.parse().unwrap())];
+        match (bench.run(), expected) {
+            (Ok(Progress::Done { .. }), Ok(shown)) => {
+                let [request] = &bench.cloud.requests[..] else { panic!("{:?}", bench.cloud.requests) };
+                assert_eq!((request.url.as_str(), request.method.as_str()), (shown, "POST"));
+                assert_eq!(request.secrets, ["token"]);
+                assert_eq!(request.body, b"\"{{secret:token}}\"", "whoever sends it fills it in");
+            }
+            (Err(ActionError::Failed(why)), Err(part)) => {
+                assert!(why.contains(part), "{url}: {why}");
+                assert!(bench.cloud.requests.is_empty());
+            }
+            other => panic!("{url}: {other:?}"),
+        }
+    };
+    let rule = "POST https://hooks.example/v1/* with token";
+    check("https://hooks.example/v1/x?y=1#z", rule, Ok("https://hooks.example/v1/x?y=1"));
+    check("HTTPS://Hooks.Example:443/v1/a/../b", rule, Ok("https://hooks.example/v1/b"));
+    let ungranted = Err("no administrator has granted it");
+    check("https://hooks.example/v1/../v2", rule, ungranted);
+    check("https://hooks.example/v1/%2e%2e/v2", rule, ungranted);
+    check("https://hooks.example:8443/v1/x", rule, ungranted);
+    check("https://hooks.example.evil/v1/x", rule, ungranted);
+    check("http://hooks.example/v1/x", rule, ungranted);
+    check("https://hooks.example\\@evil.example/v1/x", rule, ungranted);
+    check("https://hooks.example/v1/a%2Fb", rule, Err("which servers do not agree about"));
+    check("https://me:pw@hooks.example/v1/x", rule, Err("it has an account in it"));
+    check("ftp://hooks.example/v1/x", rule, Err("calls go by http: and https:"));
+    check("hooks", rule, Err("relative URL"));
 }

@@ -73,6 +73,11 @@ pub(crate) fn workflow(body: &str, more: &str) -> Vec<u8> {
 
 /// An action that runs `body` and returns what is at address 1024: zeros there mean `done` with an empty report.
 pub(crate) fn action(body: &str, more: &str) -> Vec<u8> {
+    action_with("", body, more)
+}
+
+/// The same with further imports.
+pub(crate) fn action_with(imports: &str, body: &str, more: &str) -> Vec<u8> {
     let manifest = quoted(&manifest("action"));
     let module = format!(
         r#"(module $guest
@@ -80,6 +85,7 @@ pub(crate) fn action(body: &str, more: &str) -> Vec<u8> {
             (import "fenix:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))
             (import "fenix:plugin/cloud@0.1.0" "host" (func $host (param i32 i32 i32)))
             (import "fenix:plugin/cloud@0.1.0" "end-boot" (func $reboot (param i32 i32 i32 i32 i32)))
+            {imports}
             (memory (export "memory") 2)
             {COMMON}
             {more}

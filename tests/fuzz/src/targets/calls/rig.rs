@@ -3,6 +3,7 @@
 //!
 //! Nothing leaves it: messages may be ordered, and the courier delivers to nobody.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +14,13 @@ use fenix_cloud::{Answering, Cloud};
 use fenix_core::policy::Terms;
 use fenix_engine::ports::{Clock, CloudCall};
 use fenix_engine::{Engine, Settings};
-use fenix_packages::policy::Policy;
 use fenix_server::api::{Api, History, router};
 use fenix_server::auth::Door;
+use fenix_server::calls::Caller;
 use fenix_server::metrics::Metrics;
-use fenix_server::packages::PackageSettings;
-use fenix_server::packages::porter::{self, UnderWay};
+use fenix_server::packages::{PackageSettings, Shelf, porter};
 use fenix_server::receivers::Receivers;
-use fenix_server::sandbox::{Actions, Sandbox};
+use fenix_server::sandbox::{Actions, Lends, Sandbox};
 use fenix_server::shell::clock::WallClock;
 use fenix_server::shell::courier::Courier;
 use fenix_server::shell::desk::{Desk, Health};
@@ -174,7 +174,6 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let history = History::new(store.readers());
     let world = World::new(&Spec::doctor(4), 1, clock.now()).expect("the specification holds");
     let cloud: Arc<dyn Cloud> = Arc::new(Near { world: Mutex::new(world), clock: clock.clone() });
-    let actions = Arc::new(Actions::new(&sandbox.plugins, cloud.clone(), runtime.clone()));
     let base = Base::new("http://127.0.0.1:12347").expect("a good address");
     let nobody = Receivers::default().strict(true);
     let trust = tls::client(&Trust::Nobody).expect("no certificates are needed");
@@ -182,7 +181,14 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let trust = tls::client(&Trust::Nobody).expect("no certificates are needed");
     let fetcher = porter::fetcher(scratch.path(), &PackageSettings::default(), trust, engine.state())
         .expect("a folder can be made");
-    let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &UnderWay::default());
+    let packages = Shelf::open(scratch.path(), &fetcher).expect("a key can be written");
+    let wall: Arc<dyn Clock + Send + Sync> = clock.clone();
+    let signer = packages.signer(&base, &wall);
+    let nowhere = porter::client(tls::client(&Trust::Nobody).expect("no certificates are needed"));
+    let caller = Caller::new(nowhere.expect("a client can be made"), BTreeMap::new());
+    let lends = Lends { cloud: cloud.clone(), signer, caller };
+    let actions = Arc::new(Actions::new(&sandbox, lends, runtime.clone()));
+    let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &packages.under_way);
     let parts = Parts {
         engine,
         journal: store.writer(),
@@ -208,8 +214,7 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
         attacher: sandbox.attacher,
         metrics: Metrics::new(),
         defaults: Terms::default(),
-        packages: Policy::default(),
-        under_way: UnderWay::default(),
+        packages,
         door: Arc::new(Door::open()),
         receivers: Receivers::default(),
         history,

@@ -1,0 +1,128 @@
+//! The one gate in front of every capability: what a component may use.
+
+use std::collections::BTreeSet;
+
+use fenix_core::grant::Right;
+use fenix_core::http_rule::{HttpCall, HttpRule};
+
+/// What one component may use in one call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate {
+    /// What it asked for.
+    pub(crate) asked: Vec<Right>,
+    /// What an administrator granted to it.
+    pub(crate) granted: Vec<Right>,
+}
+
+impl Gate {
+    /// Lets a function of a capability be used.
+    ///
+    /// # Errors
+    /// Names what is missing, and who can give it.
+    pub(crate) fn open(&self, right: &Right, function: &str) -> Result<(), String> {
+        let what = format!("{right}.{function}");
+        if !self.asked.contains(right) {
+            return Err(unasked(&what, right.word()));
+        }
+        if !self.granted.contains(right) {
+            return Err(ungranted(&what, right.word()));
+        }
+        Ok(())
+    }
+
+    /// Lets a call over HTTP be made, and says which secrets may go along.
+    ///
+    /// # Errors
+    /// Names the call, and who can allow it.
+    pub(crate) fn open_http(&self, call: HttpCall<'_>) -> Result<Vec<String>, String> {
+        let HttpCall { method, scheme, host, port, path } = call;
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let what = format!("http.send of {method} {scheme}://{host}{port}{path}");
+        if rules(&self.asked).all(|rule| !rule.allows(call)) {
+            return Err(unasked(&what, "it"));
+        }
+        let mut granted = rules(&self.granted).filter(|rule| rule.allows(call)).peekable();
+        if granted.peek().is_none() {
+            return Err(ungranted(&what, "it"));
+        }
+        let secrets: BTreeSet<&String> = granted.flat_map(HttpRule::secrets).collect();
+        Ok(secrets.into_iter().cloned().collect())
+    }
+}
+
+fn rules(rights: &[Right]) -> impl Iterator<Item = &HttpRule> {
+    rights.iter().filter_map(|right| match right {
+        Right::Http(rule) => Some(rule),
+        Right::Cloud | Right::Packages => None,
+    })
+}
+
+fn unasked(what: &str, right: &str) -> String {
+    format!("{what}: the plug-in did not ask for {right}")
+}
+
+fn ungranted(what: &str, right: &str) -> String {
+    format!("{what}: no administrator has granted {right} to it; `fenix plugin grant` does")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(asked: &[Right], granted: &[Right]) -> Gate {
+        Gate { asked: asked.to_vec(), granted: granted.to_vec() }
+    }
+
+    #[test]
+    fn neither_what_is_asked_for_nor_what_is_granted_is_enough() {
+        let check = |asked: &[Right], granted: &[Right], expected: Result<(), &str>| match (
+            gate(asked, granted).open(&Right::Cloud, "host"),
+            expected,
+        ) {
+            (Ok(()), Ok(())) => {}
+            (Err(why), Err(part)) => {
+                assert!(why.starts_with("cloud.host: ") && why.contains(part), "{why}");
+            }
+            other => panic!("{asked:?} {granted:?}: {other:?}"),
+        };
+        let (cloud, packages) = ([Right::Cloud], [Right::Packages]);
+        check(&cloud, &Right::PLAIN, Ok(()));
+        check(&Right::PLAIN, &cloud, Ok(()));
+        check(&cloud, &[], Err("no administrator has granted cloud"));
+        check(&cloud, &packages, Err("no administrator has granted cloud"));
+        check(&[], &cloud, Err("did not ask for cloud"));
+        check(&packages, &Right::PLAIN, Err("did not ask for cloud"));
+    }
+
+    #[test]
+    fn a_call_over_http_needs_both_and_takes_the_secrets_of_the_grants_that_let_it_pass() {
+        let http = |rule: &str| Right::Http(rule.parse().unwrap());
+        let check = |asked: &[Right], granted: &[Right], expected: Result<&[&str], &str>| {
+            let call =
+                HttpCall { method: "POST", scheme: "https", host: "a.example", port: None, path: "/v1/x" };
+            match (gate(asked, granted).open_http(call), expected) {
+                (Ok(secrets), Ok(expected)) => assert_eq!(secrets, expected),
+                (Err(why), Err(part)) => {
+                    assert!(why.starts_with("http.send of POST https://a.example/v1/x: "), "{why}");
+                    assert!(why.contains(part), "{why}");
+                }
+                other => panic!("{asked:?} {granted:?}: {other:?}"),
+            }
+        };
+        let any = [http("GET,POST https://*/* with stolen")];
+        check(&any, &[http("POST https://a.example/v1/*")], Ok(&[]));
+        check(
+            &any,
+            &[
+                http("POST https://a.example/* with b,a"),
+                http("POST https://a.example/v1/* with a,c"),
+                http("POST https://b.example/* with other"),
+            ],
+            Ok(&["a", "b", "c"]),
+        );
+        check(&any, &[http("GET https://a.example/*")], Err("no administrator has granted it"));
+        check(&any, &[], Err("no administrator"));
+        check(&[http("POST https://b.example/*")], &any, Err("did not ask for it"));
+        check(&[Right::Cloud], &any, Err("did not ask for it"));
+    }
+}
