@@ -14,7 +14,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-plan bench-load lint build deps browser strace dist
+.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-plan bench-load lint build deps browser strace registry dist
 
 build: deps
 	$(CARGO) build --locked
@@ -22,7 +22,7 @@ build: deps
 demo: deps
 	$(CARGO) run --locked --quiet --bin fenix -- demo $(DEMO_FLAGS)
 
-test: deps browser strace
+test: deps browser strace registry
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	$(CARGO) nextest run --locked --workspace
 	$(CARGO) test --locked --workspace --doc
@@ -70,6 +70,12 @@ browser:
 # What shows the order of the calls that the server makes.
 strace:
 	@command -v strace >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends strace; }
+
+# The registry that artifacts are fetched from. The tests start it themselves: as a service it is not to run.
+registry:
+	@command -v docker-registry >/dev/null || { \
+	  if test -d /run/systemd/system; then systemctl mask docker-registry.service; fi; \
+	  apt-get update && apt-get install --yes --no-install-recommends docker-registry; }
 
 # The target that plug-ins are compiled to.
 deps:

@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use fenix_core::id::Digest;
 use fenix_core::package::PackageSpec;
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
+use reqwest::header::{ETAG, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
+use crate::collected::{Collected, Versions};
+use crate::http::{Fault, MAX_REDIRECTS, Request};
+use crate::oci::{Artifact, OciError};
 use crate::policy::{Forbidden, Policy, Proof};
+use crate::registry::Visit;
 use crate::signature::{MAX_SIGNATURE, SignatureError};
 use crate::source::Source;
 use crate::store::{self, Store};
-
-/// Most redirects that are followed for one package.
-const MAX_REDIRECTS: usize = 5;
 
 /// What the signature of a package is called that lies beside it.
 const BESIDE: &str = ".minisig";
@@ -79,6 +80,9 @@ pub enum FetchError {
     /// Nobody who counts answers for it.
     #[error("{0}")]
     Signature(#[from] SignatureError),
+    /// It is no artifact with a package in it.
+    #[error("{0}")]
+    Oci(#[from] OciError),
     /// There is no such file.
     #[error("there is no file of that name in the server's folder of packages")]
     NoFile,
@@ -101,24 +105,30 @@ pub enum FetchError {
     Io(#[from] io::Error),
 }
 
-/// What became of an attempt that did not bring the package.
-enum Fault {
-    /// Another one will not either.
-    Final(FetchError),
-    /// Another one may.
-    Passing(String),
+/// What an attempt brought.
+enum Brought {
+    /// All of it, with a digest that it must have if there is one.
+    All(Option<Digest>),
+    /// Nothing: it is here already.
+    Known(Fetched),
 }
 
-impl<E: Into<FetchError>> From<E> for Fault {
-    fn from(error: E) -> Fault {
-        Fault::Final(error.into())
-    }
+/// What is received.
+struct Expected<'a> {
+    versions: Versions<'a>,
+    /// Most bytes that it may have.
+    most: u64,
+    /// What is wrong if it has more.
+    too_large: &'a (dyn Fn() -> FetchError + Sync),
 }
+
+/// What is told how many bytes are here, and of how many.
+type Told<'a> = &'a (dyn Fn(u64, Option<u64>) + Sync);
 
 /// Fetches packages into a store.
 pub struct Fetcher {
-    client: Client,
-    policy: Policy,
+    pub(crate) client: Client,
+    pub(crate) policy: Policy,
     store: Store,
     /// What is being collected, so that two sessions do not write to one file.
     busy: Mutex<BTreeMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
@@ -160,29 +170,33 @@ impl Fetcher {
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Fetched, FetchError> {
         let source = self.policy.source(spec)?;
-        let known = spec.sha256.as_ref().and_then(|digest| {
-            let (path, bytes) = self.store.find(digest)?;
-            Some((digest.clone(), bytes, path))
-        });
-        if let Some((digest, bytes, path)) = known {
-            let signature = self.check_signature(spec, &source, &path).await?;
-            return Ok(Fetched { digest, bytes, path, signature });
+        if let Some(mut fetched) = spec.sha256.as_ref().and_then(|digest| self.known(digest)) {
+            fetched.signature = self.check_signature(spec, &source, &fetched.path).await?;
+            return Ok(fetched);
         }
         let partial = self.store.partial(&format!("{source} {:?}", spec.sha256));
         let lock = self.lock(&partial);
         let _alone = lock.lock().await;
         let mut whole = Collected::at(&partial).await?;
-        let (digest, bytes) = self.collect(spec, &source, &mut whole, tell).await?;
-        let signature = match self.check_signature(spec, &source, &partial).await {
+        let mut fetched = self.collect(spec, &source, &mut whole, tell).await?;
+        fetched.signature = match self.check_signature(spec, &source, &fetched.path).await {
             Ok(signature) => signature,
             Err(error) => {
                 whole.forget().await?;
                 return Err(error);
             }
         };
-        let path = self.store.admit(&partial, &digest)?;
-        whole.forget_tag().await?;
-        Ok(Fetched { digest, bytes, path, signature })
+        if fetched.path == partial {
+            fetched.path = self.store.admit(&partial, &fetched.digest)?;
+        }
+        whole.forget().await?;
+        Ok(fetched)
+    }
+
+    /// What is here already, by its digest; whether anybody answers for it is not looked at.
+    fn known(&self, digest: &Digest) -> Option<Fetched> {
+        let (path, bytes) = self.store.find(digest)?;
+        Some(Fetched { digest: digest.clone(), bytes, path, signature: None })
     }
 
     fn lock(&self, partial: &Path) -> Arc<tokio::sync::Mutex<()>> {
@@ -196,22 +210,24 @@ impl Fetcher {
         lock
     }
 
-    /// Attempts until all of it is here, with the digest that it must have.
+    /// Attempts until all of it is here, with the digest that it must have. It lies where it was collected, or is kept
+    /// already.
     async fn collect(
         &self,
         spec: &PackageSpec,
         source: &Source,
         whole: &mut Collected,
         tell: &(dyn Fn(Progress) + Sync),
-    ) -> Result<(Digest, u64), FetchError> {
+    ) -> Result<Fetched, FetchError> {
         let patience = &self.policy.patience;
         let mut pause = patience.pause;
         let mut attempt = 1;
         loop {
             let told = |bytes, of| tell(Progress { bytes, of, attempt });
             let glued = whole.bytes > 0;
-            let fault = match self.attempt(source, whole, &told).await {
-                Ok(()) => match self.check_digest(spec, whole).await? {
+            let fault = match self.attempt(spec, source, whole, &told).await {
+                Ok(Brought::Known(fetched)) => return Ok(fetched),
+                Ok(Brought::All(expected)) => match check_digest(expected, whole).await? {
                     Ok(right) => return Ok(right),
                     Err(wrong) => {
                         whole.forget().await?;
@@ -243,29 +259,17 @@ impl Fetcher {
 
     async fn attempt(
         &self,
+        spec: &PackageSpec,
         source: &Source,
         whole: &mut Collected,
-        told: &(dyn Fn(u64, Option<u64>) + Sync),
-    ) -> Result<(), Fault> {
+        told: Told<'_>,
+    ) -> Result<Brought, Fault> {
         match source {
-            Source::Web(url) => self.download(url, whole, told).await,
-            Source::Folder(name) => self.copy(name, whole, told).await,
+            Source::Web(url) => self.download(url, whole, told).await?,
+            Source::Folder(name) => self.copy(name, whole, told).await?,
+            Source::Oci(artifact) => return self.pull(spec, artifact, whole, told).await,
         }
-    }
-
-    async fn check_digest(
-        &self,
-        spec: &PackageSpec,
-        whole: &Collected,
-    ) -> io::Result<Result<(Digest, u64), FetchError>> {
-        let path = whole.path.clone();
-        let (found, bytes) = blocking(move || store::digest(&mut std::fs::File::open(path)?)).await?;
-        Ok(match &spec.sha256 {
-            Some(expected) if *expected != found => {
-                Err(FetchError::WrongDigest { expected: expected.clone(), found })
-            }
-            Some(_) | None => Ok((found, bytes)),
-        })
+        Ok(Brought::All(spec.sha256.clone()))
     }
 
     async fn check_signature(
@@ -302,16 +306,12 @@ impl Fetcher {
                     Fault::Final(error) => error,
                     Fault::Passing(why) => FetchError::Unreachable { tries: 1, why },
                 };
-                let mut response = self.get(&beside, HeaderMap::new()).await.map_err(fault)?;
-                let mut text = Vec::new();
-                while let Some(chunk) = self.chunk(&mut response).await.map_err(fault)? {
-                    text.extend_from_slice(&chunk);
-                    if text.len() > MAX_SIGNATURE {
-                        return Err(FetchError::TooLarge(MAX_SIGNATURE as u64));
-                    }
-                }
+                let mut response = self.get(&Request::to(&beside)).await.map_err(fault)?;
+                let text = self.body(&mut response, MAX_SIGNATURE).await.map_err(fault)?;
+                let text = text.ok_or(FetchError::TooLarge(MAX_SIGNATURE as u64))?;
                 Ok(String::from_utf8_lossy(&text).into_owned())
             }
+            Source::Oci(_) => Err(Forbidden::NoSignature.into()),
         }
     }
 
@@ -331,12 +331,7 @@ impl Fetcher {
         }
     }
 
-    async fn copy(
-        &self,
-        name: &str,
-        whole: &mut Collected,
-        told: &(dyn Fn(u64, Option<u64>) + Sync),
-    ) -> Result<(), Fault> {
+    async fn copy(&self, name: &str, whole: &mut Collected, told: Told<'_>) -> Result<(), Fault> {
         let path = self.in_folder(name).await?;
         let size = fs::metadata(&path).await?.len();
         if size > self.policy.most_bytes {
@@ -348,28 +343,78 @@ impl Fetcher {
         Ok(())
     }
 
-    async fn download(
+    async fn download(&self, url: &Url, whole: &mut Collected, told: Told<'_>) -> Result<(), Fault> {
+        let versions = Versions::Tagged;
+        let request = Request { headers: whole.rest(versions), ..Request::to(url) };
+        let response = self.ask(&request).await?;
+        let most = self.policy.most_bytes;
+        let expected = Expected { versions, most, too_large: &|| FetchError::TooLarge(most) };
+        self.receive(response, whole, &expected, told).await
+    }
+
+    /// The layer of an artifact. What its manifest says of it is compared before any of it is asked for.
+    async fn pull(
         &self,
-        url: &Url,
+        spec: &PackageSpec,
+        artifact: &Artifact,
         whole: &mut Collected,
-        told: &(dyn Fn(u64, Option<u64>) + Sync),
+        told: Told<'_>,
+    ) -> Result<Brought, Fault> {
+        let mut registry = Visit::new(self, artifact);
+        let layer = registry.layer().await?;
+        let (digest, most) = (layer.digest.clone(), layer.bytes);
+        if let Some(expected) = spec.sha256.clone().filter(|expected| *expected != digest) {
+            return Err(FetchError::WrongDigest { expected, found: digest }.into());
+        }
+        if let Some(fetched) = self.known(&digest) {
+            return Ok(Brought::Known(fetched));
+        }
+        if most > self.policy.most_bytes {
+            return Err(FetchError::TooLarge(self.policy.most_bytes).into());
+        }
+        let version = HeaderValue::from_str(digest.as_str()).map_err(io::Error::other)?;
+        whole.keep_only(&version).await?;
+        if whole.tag.is_none() || whole.bytes < most {
+            let versions = Versions::Named(&version);
+            let response = registry.blob(&layer, whole.rest(versions)).await?;
+            let too_large = || OciError::TooLong { digest: digest.clone(), expected: most }.into();
+            let expected = Expected { versions, most, too_large: &too_large };
+            self.receive(response, whole, &expected, told).await?;
+        }
+        if whole.bytes < most {
+            let short = OciError::TooShort { digest, expected: most, found: whole.bytes };
+            return Err(Fault::Passing(short.to_string()));
+        }
+        Ok(Brought::All(Some(digest)))
+    }
+
+    /// Adds to what is here the part that was asked for, or begins anew with all of it.
+    async fn receive(
+        &self,
+        mut response: Response,
+        whole: &mut Collected,
+        expected: &Expected<'_>,
+        told: Told<'_>,
     ) -> Result<(), Fault> {
-        let mut response = self.get(url, whole.rest()).await?;
-        if response.status() == StatusCode::PARTIAL_CONTENT && !whole.goes_on_with(&response) {
+        let status = response.status();
+        let is_part = status == StatusCode::PARTIAL_CONTENT;
+        if status == StatusCode::RANGE_NOT_SATISFIABLE || is_part && !whole.goes_on_with(&response) {
             whole.forget().await?;
             return Err(Fault::Passing("the server sent another part than it was asked for".to_owned()));
         }
-        if response.status() != StatusCode::PARTIAL_CONTENT {
-            whole.begin(response.headers().get(ETAG)).await?;
+        if !status.is_success() {
+            return Err(FetchError::Refused(status).into());
         }
-        let most = self.policy.most_bytes;
+        if !is_part {
+            whole.begin(response.headers().get(ETAG).cloned(), expected.versions).await?;
+        }
         let of = response.content_length().map(|rest| whole.bytes.saturating_add(rest));
-        if of.is_some_and(|of| of > most) {
-            return Err(FetchError::TooLarge(most).into());
+        if of.is_some_and(|of| of > expected.most) {
+            return Err((expected.too_large)().into());
         }
         let mut file = OpenOptions::new().append(true).open(&whole.path).await?;
         told(whole.bytes, of);
-        let taken = self.take(&mut response, &mut file, whole, &|bytes| told(bytes, of)).await;
+        let taken = self.take(&mut response, &mut file, whole, expected, &|bytes| told(bytes, of)).await;
         // What was written is there for the next attempt, whatever became of this one.
         file.flush().await?;
         taken
@@ -380,11 +425,12 @@ impl Fetcher {
         response: &mut Response,
         file: &mut File,
         whole: &mut Collected,
+        expected: &Expected<'_>,
         told: &(dyn Fn(u64) + Sync),
     ) -> Result<(), Fault> {
         while let Some(chunk) = self.chunk(response).await? {
-            if whole.bytes + chunk.len() as u64 > self.policy.most_bytes {
-                return Err(FetchError::TooLarge(self.policy.most_bytes).into());
+            if whole.bytes + chunk.len() as u64 > expected.most {
+                return Err((expected.too_large)().into());
             }
             file.write_all(&chunk).await?;
             whole.bytes += chunk.len() as u64;
@@ -392,148 +438,21 @@ impl Fetcher {
         }
         Ok(())
     }
-
-    /// The next part of a body; `None` at its end.
-    async fn chunk(&self, response: &mut Response) -> Result<Option<Vec<u8>>, Fault> {
-        let chunk = tokio::time::timeout(self.policy.patience.silence, response.chunk()).await;
-        match chunk {
-            Ok(Ok(chunk)) => Ok(chunk.map(Into::into)),
-            Ok(Err(error)) => Err(Fault::Passing(words(&error))),
-            Err(_) => Err(self.silent()),
-        }
-    }
-
-    /// Asks for something, also where a redirect leads, if packages may come from there.
-    async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Response, Fault> {
-        let mut url = url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let asked = self.client.get(url.clone()).headers(headers.clone()).send();
-            let response = match tokio::time::timeout(self.policy.patience.silence, asked).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(error)) => return Err(Fault::Passing(words(&error))),
-                Err(_) => return Err(self.silent()),
-            };
-            let status = response.status();
-            if status.is_success() {
-                return Ok(response);
-            }
-            if !status.is_redirection() {
-                return Err(refused(status));
-            }
-            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-            url = to.and_then(|to| url.join(to).ok()).ok_or(FetchError::Redirects)?;
-            if !self.policy.allows(&url) {
-                let place: String = url.as_str().chars().take(200).collect();
-                return Err(FetchError::ForeignRedirect(place).into());
-            }
-        }
-        Err(FetchError::Redirects.into())
-    }
-
-    fn silent(&self) -> Fault {
-        Fault::Passing(format!("the server sent nothing for {} s", self.policy.patience.silence.as_secs()))
-    }
 }
 
-/// Whether a server that refuses may think better of it: when it is overloaded, being started, or broken.
-fn refused(status: StatusCode) -> Fault {
-    let passing = matches!(
-        status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::RANGE_NOT_SATISFIABLE
-    );
-    if passing || status.is_server_error() {
-        Fault::Passing(format!("the server answers {status}"))
-    } else {
-        FetchError::Refused(status).into()
-    }
-}
-
-/// An error with what caused it. The address is not in it: it may be signed.
-fn words(error: &reqwest::Error) -> String {
-    let mut words = Vec::new();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(error) = next {
-        words.push(error.to_string());
-        next = error.source();
-    }
-    if words.is_empty() { "the connection broke".to_owned() } else { words.join(": ") }
+/// What was collected, or what it is instead of what it must be.
+async fn check_digest(
+    expected: Option<Digest>,
+    whole: &Collected,
+) -> io::Result<Result<Fetched, FetchError>> {
+    let path = whole.path.clone();
+    let (found, bytes) = blocking(move || store::digest(&mut std::fs::File::open(path)?)).await?;
+    Ok(match expected {
+        Some(expected) if expected != found => Err(FetchError::WrongDigest { expected, found }),
+        Some(_) | None => Ok(Fetched { digest: found, bytes, path: whole.path.clone(), signature: None }),
+    })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
-
-/// What is here of a package.
-struct Collected {
-    path: PathBuf,
-    bytes: u64,
-    /// How the server names the version that this is of; without it nothing can be added to it.
-    tag: Option<HeaderValue>,
-}
-
-impl Collected {
-    /// What an earlier attempt left, also of a server that has ended since.
-    async fn at(path: &Path) -> io::Result<Collected> {
-        let mut whole = Collected { path: path.to_owned(), bytes: 0, tag: None };
-        let tag = fs::read(whole.tag_path()).await.ok();
-        whole.tag = tag.and_then(|tag| HeaderValue::from_bytes(&tag).ok());
-        match fs::metadata(path).await {
-            Ok(about) if whole.tag.is_some() => whole.bytes = about.len(),
-            Ok(_) | Err(_) => whole.forget().await?,
-        }
-        Ok(whole)
-    }
-
-    fn tag_path(&self) -> PathBuf {
-        self.path.with_extension("tag")
-    }
-
-    /// What asks for the part that is missing.
-    fn rest(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        if let (Some(tag), true) = (&self.tag, self.bytes > 0)
-            && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.bytes))
-        {
-            headers.insert(RANGE, range);
-            headers.insert(IF_RANGE, tag.clone());
-        }
-        headers
-    }
-
-    /// True if a part begins where this ends.
-    fn goes_on_with(&self, part: &Response) -> bool {
-        let range = part.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-        let begin = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
-        begin == Some(self.bytes)
-    }
-
-    /// Begins anew, with a version that is called so.
-    async fn begin(&mut self, tag: Option<&HeaderValue>) -> io::Result<()> {
-        self.forget().await?;
-        File::create(&self.path).await?;
-        // A weak one names what means the same, not what is the same (RFC 9110, 13.1.5).
-        self.tag = tag.filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned();
-        if let Some(tag) = &self.tag {
-            fs::write(self.tag_path(), tag.as_bytes()).await?;
-        }
-        Ok(())
-    }
-
-    async fn forget(&mut self) -> io::Result<()> {
-        self.bytes = 0;
-        remove(&self.path).await?;
-        self.forget_tag().await
-    }
-
-    async fn forget_tag(&mut self) -> io::Result<()> {
-        self.tag = None;
-        remove(&self.tag_path()).await
-    }
-}
-
-async fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -6,8 +6,12 @@
 
 pub mod archive;
 pub mod bundle;
+mod collected;
 pub mod fetch;
+mod http;
+pub mod oci;
 pub mod policy;
+mod registry;
 pub mod signature;
 pub mod source;
 pub mod store;

@@ -1,14 +1,18 @@
 //! What an installation lets sessions bring.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use fenix_core::package::PackageSpec;
+use oci_client::secrets::RegistryAuth;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use crate::http;
+use crate::oci::{Artifact, Registry};
 use crate::signature::Keys;
 use crate::source::{Source, SourceError};
 
@@ -27,12 +31,19 @@ pub enum Proof {
 
 /// Where packages may come from: an address that ends in `/`, and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed(Url);
+pub struct Allowed(Place);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Web(Url),
+    /// A registry, and with what its repositories begin.
+    Oci(Registry, String),
+}
 
 /// Why a text allows nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllowedError {
-    /// It is no address of a web server.
+    /// It is no address of a web server or a registry.
     #[error("{0}")]
     Source(#[from] SourceError),
     /// It is not what others are below of.
@@ -44,26 +55,94 @@ impl FromStr for Allowed {
     type Err = AllowedError;
 
     fn from_str(text: &str) -> Result<Allowed, AllowedError> {
+        if Registry::is_meant_by(text) {
+            return registry(text);
+        }
         match text.parse()? {
-            Source::Web(url) if url.path().ends_with('/') && url.query().is_none() => Ok(Allowed(url)),
-            Source::Web(_) => Err(AllowedError::NotAFolder),
+            Source::Web(url) if url.path().ends_with('/') && url.query().is_none() => {
+                Ok(Allowed(Place::Web(url)))
+            }
+            Source::Web(_) | Source::Oci(_) => Err(AllowedError::NotAFolder),
             Source::Folder(_) => Err(SourceError::Scheme("file".to_owned()).into()),
         }
     }
 }
 
+fn registry(text: &str) -> Result<Allowed, AllowedError> {
+    if !text.ends_with('/') {
+        return Err(AllowedError::NotAFolder);
+    }
+    // A place is one below which something can be.
+    format!("{text}any:1").parse::<Artifact>()?;
+    let (registry, path) = Registry::before(text)?;
+    Ok(Allowed(Place::Oci(registry, path.to_owned())))
+}
+
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Place::Web(url) => url.fmt(f),
+            Place::Oci(registry, path) => write!(f, "{}://{registry}/{path}", registry.scheme()),
+        }
     }
 }
 
 impl Allowed {
     fn covers(&self, url: &Url) -> bool {
-        let place = |url: &Url| {
-            (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default())
-        };
-        place(&self.0) == place(url) && url.path().starts_with(self.0.path())
+        matches!(&self.0, Place::Web(place) if http::is_below(place, url))
+    }
+
+    fn covers_artifact(&self, artifact: &Artifact) -> bool {
+        match &self.0 {
+            Place::Web(_) => false,
+            Place::Oci(registry, path) => {
+                registry.is(artifact.registry()) && artifact.repository().starts_with(path)
+            }
+        }
+    }
+}
+
+/// Who reads from a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    user: String,
+    password: String,
+}
+
+/// Why somebody has no account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// HTTP cannot say it (RFC 7617, 2).
+    #[error("the user has a : or what is no letter in it, or no name")]
+    User,
+    /// It is none.
+    #[error("the password is empty, or has a line break or the like in it")]
+    Password,
+}
+
+impl Account {
+    /// One with a name and a password; a token for registries is a password too.
+    ///
+    /// # Errors
+    /// They cannot be sent.
+    pub fn new(user: &str, password: &str) -> Result<Account, AccountError> {
+        if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(AccountError::User);
+        }
+        if password.is_empty() || password.contains(char::is_control) {
+            return Err(AccountError::Password);
+        }
+        Ok(Account { user: user.to_owned(), password: password.to_owned() })
+    }
+
+    pub(crate) fn auth(&self) -> RegistryAuth {
+        RegistryAuth::Basic(self.user.clone(), self.password.clone())
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -96,8 +175,10 @@ impl Default for Patience {
 /// What an installation lets sessions bring.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Web servers, and where on them.
+    /// Web servers and registries, and where on them.
     pub allow: Vec<Allowed>,
+    /// As whom registries are asked, by `HOST` or `HOST:PORT` in small letters; others are asked as nobody.
+    pub accounts: BTreeMap<String, Account>,
     /// The folder of `file:`.
     pub folder: Option<PathBuf>,
     /// What must be known of a package.
@@ -118,6 +199,7 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             allow: Vec::new(),
+            accounts: BTreeMap::new(),
             folder: None,
             proof: Proof::default(),
             keys: Keys::default(),
@@ -144,6 +226,11 @@ pub enum Forbidden {
         "`sha256` is missing: the server takes no package whose content nobody has named (`packages.proof`)"
     )]
     NoDigest,
+    /// Nobody answers for it.
+    #[error(
+        "`signature` is missing: the server takes only what is signed (`packages.proof`), and a signature cannot lie beside an artifact in a registry; name it in the session"
+    )]
+    NoSignature,
     /// Nobody's signature counts.
     #[error("it has a signature, and the server's `packages.keys` has no key to verify it with")]
     NoKeys,
@@ -164,10 +251,18 @@ impl Policy {
         match &source {
             Source::Web(url) if !self.allows(url) => return Err(Forbidden::Place(self.allow.clone())),
             Source::Folder(_) if self.folder.is_none() => return Err(Forbidden::NoFolder),
-            Source::Web(_) | Source::Folder(_) => {}
+            Source::Oci(artifact) if !self.allow.iter().any(|allowed| allowed.covers_artifact(artifact)) => {
+                return Err(Forbidden::Place(self.allow.clone()));
+            }
+            Source::Web(_) | Source::Folder(_) | Source::Oci(_) => {}
         }
-        if self.proof == Proof::Digest && spec.sha256.is_none() {
+        let is_pinned = matches!(&source, Source::Oci(artifact) if artifact.pinned().is_some());
+        if self.proof == Proof::Digest && spec.sha256.is_none() && !is_pinned {
             return Err(Forbidden::NoDigest);
+        }
+        let is_artifact = matches!(source, Source::Oci(_));
+        if self.proof == Proof::Signed && spec.signature.is_none() && is_artifact {
+            return Err(Forbidden::NoSignature);
         }
         if spec.signature.is_some() && self.keys.is_empty() {
             return Err(Forbidden::NoKeys);
@@ -175,9 +270,14 @@ impl Policy {
         Ok(source)
     }
 
-    /// True if something may be fetched from there.
+    /// True if something may be fetched from there. A place in a registry allows its artifacts, not addresses of the web.
     pub fn allows(&self, url: &Url) -> bool {
         self.allow.iter().any(|allowed| allowed.covers(url))
+    }
+
+    /// As whom a registry is asked.
+    pub(crate) fn account(&self, registry: &Registry) -> Option<&Account> {
+        registry.names().iter().find_map(|name| self.accounts.get(name))
     }
 }
 
@@ -191,6 +291,8 @@ mod tests {
             allow: vec![
                 "https://repo.example/fenix/".parse().unwrap(),
                 "http://127.0.0.1:8080/".parse().unwrap(),
+                "oci://Registry.Example/team/".parse().unwrap(),
+                "oci+http://127.0.0.1:5000/".parse().unwrap(),
             ],
             proof: Proof::None,
             ..Policy::default()
@@ -213,6 +315,18 @@ mod tests {
         check("https://evil.example/https://repo.example/fenix/x", false);
         check("http://127.0.0.1/anything", false);
         check("file:x", false);
+        check("oci://registry.example/team/upgrade:1.2", true);
+        check("oci://REGISTRY.example:443/team/a/b:1.2", true);
+        check("oci+http://127.0.0.1:5000/upgrade:1", true);
+        check("oci://registry.example/team:1.2", false);
+        check("oci://registry.example/teams/upgrade:1.2", false);
+        check("oci://registry.example:444/team/upgrade:1.2", false);
+        check("oci+http://registry.example/team/upgrade:1.2", false);
+        check("oci+http://registry.example:443/team/upgrade:1.2", false);
+        check("oci://127.0.0.1:5000/upgrade:1", false);
+        check("oci://repo.example/fenix/x:1", false);
+        check("https://registry.example/team/upgrade", false);
+        check("https://registry.example/v2/team/upgrade/blobs/x", false);
     }
 
     #[test]
@@ -238,11 +352,69 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_folder_on_a_web_server() {
+    fn what_must_be_known_of_an_artifact_is_asked_for() {
+        let pinned = format!("@sha256:{}", "ab".repeat(32));
+        let check = |proof: Proof, version: &str, sha256: Option<&str>, expected: Result<(), Forbidden>| {
+            let allow = vec!["oci://registry.example/".parse().unwrap()];
+            let policy = Policy { allow, proof, ..Policy::default() };
+            let spec = PackageSpec {
+                name: "p".into(),
+                url: format!("oci://registry.example/x{version}"),
+                sha256: sha256.map(Into::into),
+                signature: None,
+            };
+            assert_eq!(policy.source(&spec).map(|_| ()), expected);
+        };
+        check(Proof::None, ":1", None, Ok(()));
+        check(Proof::Digest, ":1", None, Err(Forbidden::NoDigest));
+        check(Proof::Digest, ":1", Some("d"), Ok(()));
+        check(Proof::Digest, &pinned, None, Ok(()));
+        check(Proof::Digest, &format!(":1{pinned}"), None, Ok(()));
+        check(Proof::Signed, &pinned, Some("d"), Err(Forbidden::NoSignature));
+    }
+
+    #[test]
+    fn accounts_are_of_a_registry_and_do_not_show_their_password() {
+        let account = Account::new("me", "secret").unwrap();
+        assert_eq!(format!("{account:?}"), "Account { user: \"me\", .. }");
+        for (user, password) in [("", "x"), ("a:b", "x"), ("a\n", "x"), ("a", ""), ("a", "x\r\n")] {
+            assert!(Account::new(user, password).is_err(), "{user:?} {password:?}");
+        }
+        let check = |known: &str, asked: &str, has: bool| {
+            let accounts = [(known.to_owned(), account.clone())].into();
+            let policy = Policy { accounts, ..Policy::default() };
+            let artifact: Artifact = asked.parse().unwrap();
+            assert_eq!(policy.account(artifact.registry()).is_some(), has, "{known} {asked}");
+        };
+        check("registry.example", "oci://registry.example/x:1", true);
+        check("registry.example", "oci://registry.example:443/x:1", true);
+        check("registry.example:443", "oci://registry.example/x:1", true);
+        check("127.0.0.1:5000", "oci+http://127.0.0.1:5000/x:1", true);
+        check("registry.example", "oci://registry.example:444/x:1", false);
+        check("registry.example:443", "oci+http://registry.example/x:1", false);
+        // A password is sent without TLS only where somebody wrote down the port for it.
+        check("registry.example", "oci+http://registry.example/x:1", false);
+        check("registry.example:80", "oci+http://registry.example/x:1", true);
+        check("example", "oci://registry.example/x:1", false);
+    }
+
+    #[test]
+    fn a_place_is_a_folder_on_a_web_server_or_in_a_registry() {
         let check = |text: &str| assert!(text.parse::<Allowed>().is_err(), "{text}");
         check("https://repo.example/x");
         check("https://repo.example/?x/");
         check("file:x/");
         check("repo.example/");
+        check("oci://registry.example");
+        check("oci://registry.example/x");
+        check("oci://registry.example/x:1");
+        check("oci://registry.example/x:1/");
+        check("oci://registry.example//");
+        check("oci://registry.example/../");
+        check("oci://me:secret@registry.example/");
+        check("oci://registry/");
+        let shown = |text: &str| text.parse::<Allowed>().unwrap().to_string();
+        assert_eq!(shown("OCI://Registry.Example/team/"), "oci://registry.example/team/");
+        assert_eq!(shown("oci+http://127.0.0.1:5000/"), "oci+http://127.0.0.1:5000/");
     }
 }

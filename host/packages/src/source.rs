@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
+use crate::oci::{Artifact, Registry};
+
 /// Longest address of a package in bytes: it stands in records and messages.
 pub const MAX_URL: usize = 1024;
 
@@ -15,6 +17,8 @@ pub enum Source {
     Web(Url),
     /// In the configured folder: `file:NAME`, where the name may have folders of its own.
     Folder(String),
+    /// In an OCI registry: `oci://..` or `oci+http://..`.
+    Oci(Artifact),
 }
 
 /// Why a text is no address of a package.
@@ -27,7 +31,7 @@ pub enum SourceError {
     #[error("it is no address: {0}")]
     NotAnAddress(String),
     /// Nothing is fetched that way.
-    #[error("packages come by https:, http: and file:, not by {0}:")]
+    #[error("packages come by https:, http:, oci:, oci+http: and file:, not by {0}:")]
     Scheme(String),
     /// It has a user or a password in it.
     #[error(
@@ -40,6 +44,11 @@ pub enum SourceError {
     /// Two servers may understand it differently.
     #[error("its path has an encoded / or \\ in it, which servers do not agree about")]
     Ambiguous,
+    /// It does not say which artifact is meant.
+    #[error(
+        "it names no artifact: {0}; write oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:DIGEST"
+    )]
+    Reference(String),
     /// It leads out of the folder.
     #[error("{0:?} is no name in a folder: parts between / that are neither empty, . nor ..")]
     Name(String),
@@ -54,6 +63,9 @@ impl FromStr for Source {
         }
         if let Some(name) = text.strip_prefix("file:") {
             return folder(name);
+        }
+        if Registry::is_meant_by(text) {
+            return text.parse().map(Source::Oci);
         }
         let url = Url::parse(text).map_err(|error| SourceError::NotAnAddress(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -83,11 +95,13 @@ fn folder(name: &str) -> Result<Source, SourceError> {
 }
 
 impl Source {
-    /// What the thing there is called: the last part of its path; `""` if it has none.
+    /// What the thing there is called: the last part of its path, of an artifact that of its repository; `""` if it has
+    /// none.
     pub fn file_name(&self) -> &str {
         let path = match self {
             Source::Web(url) => url.path(),
             Source::Folder(name) => name,
+            Source::Oci(artifact) => artifact.name(),
         };
         path.rsplit('/').next().unwrap_or_default()
     }
@@ -98,6 +112,7 @@ impl fmt::Display for Source {
         match self {
             Source::Web(url) => write!(f, "{url}"),
             Source::Folder(name) => write!(f, "file:{name}"),
+            Source::Oci(artifact) => artifact.fmt(f),
         }
     }
 }
@@ -117,6 +132,7 @@ mod tests {
         check("http://127.0.0.1:8080/x?version=1", "http://127.0.0.1:8080/x?version=1", "x");
         check("http://repo.example", "http://repo.example/", "");
         check("file:upgrade/1.2/all.tar.gz", "file:upgrade/1.2/all.tar.gz", "all.tar.gz");
+        check("oci://Repo.Example/team/upgrade:1.2", "oci://repo.example/team/upgrade:1.2", "upgrade");
     }
 
     #[test]
@@ -127,6 +143,7 @@ mod tests {
         check("ftp://repo.example/x", &SourceError::Scheme("ftp".into()));
         check("https://me:secret@repo.example/x", &SourceError::Account);
         check("https://me@repo.example/x", &SourceError::Account);
+        check("oci://me@repo.example/x:1", &SourceError::Account);
         check("https://repo.example/x#y", &SourceError::Fragment);
         check("https://repo.example/a%2F..%2fb", &SourceError::Ambiguous);
         check("https://repo.example/a%5cb", &SourceError::Ambiguous);

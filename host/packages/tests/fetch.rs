@@ -2,139 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
-use std::io::{Cursor, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::Cursor;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use fenix_core::id::Digest;
 use fenix_core::package::PackageSpec;
-use fenix_packages::fetch::{FetchError, Fetched, Fetcher, Progress};
-use fenix_packages::policy::{Patience, Policy, Proof};
+use fenix_packages::fetch::{FetchError, Progress};
+use fenix_packages::policy::{Policy, Proof};
 use fenix_packages::signature::Keys;
-use fenix_packages::store::Store;
 use minisign::KeyPair;
-use sha2::{Digest as _, Sha256};
-use tempfile::TempDir;
 
-const CONTENT: &[u8] = b"what upgrades a host";
+use crate::common::{CONTENT, Place, Server, answer, digest, good};
 
-/// A web server that gives each connection the next of these answers, as they are, and then closes it.
-struct Server {
-    at: SocketAddr,
-    /// What was asked of it.
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn of(answers: Vec<Vec<u8>>) -> Server {
-        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), answers)
-    }
-
-    fn on(listener: TcpListener, answers: Vec<Vec<u8>>) -> Server {
-        let at = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&asked);
-        std::thread::spawn(move || {
-            for answer in answers {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut request = Vec::new();
-                let mut byte = [0];
-                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-                    request.push(byte[0]);
-                }
-                told.lock().unwrap().push(String::from_utf8(request).unwrap().to_lowercase());
-                // Whoever has had enough may hang up.
-                drop(stream.write_all(&answer));
-            }
-        });
-        Server { at, asked }
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-/// An answer; `cut` leaves so many bytes of the body away.
-fn answer(head: &str, body: &[u8], cut: usize) -> Vec<u8> {
-    let length = body.len();
-    let mut all =
-        format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").into_bytes();
-    all.extend_from_slice(&body[..length - cut]);
-    all
-}
-
-fn good() -> Vec<u8> {
-    answer("200 OK", CONTENT, 0)
-}
-
-fn digest(content: &[u8]) -> Digest {
-    Digest::from(hex::encode(Sha256::digest(content)))
-}
-
-/// A fetcher with a store of its own.
-struct Place {
-    fetcher: Fetcher,
-    folder: TempDir,
-}
+mod common;
 
 impl Place {
-    fn new(change: impl FnOnce(&mut Policy, &Path)) -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        let fetcher = Self::fetcher(folder.path(), change);
-        Place { fetcher, folder }
-    }
-
-    fn fetcher(folder: &Path, change: impl FnOnce(&mut Policy, &Path)) -> Fetcher {
-        let mut policy = Policy {
-            patience: Patience { tries: 3, pause: Duration::from_millis(1), ..Patience::default() },
-            ..Policy::default()
-        };
-        change(&mut policy, folder);
-        let store = Store::open(&folder.join("store")).unwrap();
-        let tls =
-            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build();
-        Fetcher::new(client.unwrap(), policy, store)
-    }
-
     /// One that takes packages from this server.
     fn of(server: &Server) -> Place {
         let allowed = format!("http://{}/", server.at).parse().unwrap();
         Place::new(|policy, _| policy.allow = vec![allowed])
     }
-
-    fn fetch(&self, spec: &PackageSpec) -> Result<Fetched, FetchError> {
-        self.fetch_and_tell(spec, &|_| {})
-    }
-
-    fn fetch_and_tell(
-        &self,
-        spec: &PackageSpec,
-        tell: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Fetched, FetchError> {
-        runtime().block_on(self.fetcher.fetch(spec, tell))
-    }
-
-    /// The names of all files in the store.
-    fn kept(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path().join("store")).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 fn spec(url: String) -> PackageSpec {
@@ -219,6 +108,7 @@ fn what_broke_off_goes_on_after_a_restart_too() {
 fn a_server_that_knows_no_parts_or_sends_the_wrong_one_begins_anew() {
     let begun = |tag: &str| answer(&format!("200 OK{tag}"), CONTENT, 8);
     let wrong = answer("206 Partial Content\r\ncontent-range: bytes 3-19/20", &CONTENT[3..], 0);
+    let beyond = answer("416 Range Not Satisfiable", b"", 0);
     let changed = answer("206 Partial Content\r\ncontent-range: bytes 12-19/20", b"ANOTHER.", 0);
     for (tag, second) in [
         ("", good()),
@@ -226,6 +116,7 @@ fn a_server_that_knows_no_parts_or_sends_the_wrong_one_begins_anew() {
         ("\r\netag: W/\"1\"", good()),
         ("\r\netag: \"1\"", wrong),
         ("\r\netag: \"1\"", changed),
+        ("\r\netag: \"1\"", beyond),
     ] {
         let server = Server::of(vec![begun(tag), second, good()]);
         check_here(&Place::of(&server), &on(&server));

@@ -70,7 +70,13 @@ const MAY_REACH: &[(&str, &[&str])] = &[
 ];
 
 /// Foreign crates that are named in one `Cargo.toml` only; others may have them through that crate.
-const ONE_OWNER: &[(&str, &str)] = &[("wasmtime", "fenix-wasm"), ("sled", "fenix-store"), ("axum", "fenix")];
+const ONE_OWNER: &[(&str, &str)] = &[
+    ("wasmtime", "fenix-wasm"),
+    ("sled", "fenix-store"),
+    ("axum", "fenix"),
+    // It has a client in it, which asks wherever it is sent.
+    ("oci-client", "fenix-packages"),
+];
 
 /// The dependencies of the workspace on this platform, as cargo resolves them.
 struct Graph {

@@ -111,7 +111,10 @@ impl Origins<'_> {
             Err(_) => None,
         };
         let argument = self.known.get_arguments().find(|argument| argument.get_id() == id.as_str());
-        match (source, self.lines.get(key)) {
+        // A table of names, as that of accounts, begins with the first of them.
+        let below = format!("{key}.");
+        let first = || self.lines.iter().find_map(|(name, line)| name.starts_with(&below).then_some(line));
+        match (source, self.lines.get(key).or_else(first)) {
             (Some(ValueSource::CommandLine), _) => {
                 format!("--{}", argument.and_then(clap::Arg::get_long).unwrap_or(id))
             }

@@ -15,7 +15,7 @@ use crate::auth::KeystoneSettings;
 use crate::bus::{BusSettings, DEFAULT_EXCHANGE, shown};
 use crate::calls::CallSettings;
 use crate::infrastructure::{Infrastructure, OpenStackSettings};
-use crate::packages::PackageSettings;
+use crate::packages::{AccountSettings, PackageSettings};
 use crate::tls::Trust;
 
 /// One setting: its key, with those of the tables around it, and its value; `null` = none.
@@ -102,8 +102,12 @@ fn word_of(value: &impl ValueEnum) -> Value {
     json!(value.to_possible_value().map(|word| word.get_name().to_owned()))
 }
 
-fn of_packages(packages: &PackageSettings) -> [Setting; 7] {
-    let PackageSettings { allow, folder, proof, keys, most_mb, within, ca } = packages;
+fn of_packages(packages: &PackageSettings) -> [Setting; 8] {
+    let PackageSettings { allow, folder, proof, keys, most_mb, within, ca, accounts } = packages;
+    let who = |(registry, account): (&String, &AccountSettings)| {
+        let AccountSettings { user, password_file } = account;
+        (registry.clone(), json!({ "user": user, "password_file": password_file.display().to_string() }))
+    };
     let file = |path: &Option<PathBuf>| json!(path.as_ref().map(|path| path.display().to_string()));
     let patience = Patience::default().whole.as_secs();
     [
@@ -114,6 +118,7 @@ fn of_packages(packages: &PackageSettings) -> [Setting; 7] {
         ("packages.most_mb", json!(most_mb.map_or(MOST_BYTES >> 20, u64::from))),
         ("packages.within", json!(within.map_or(patience, u64::from))),
         ("packages.ca", file(ca)),
+        ("packages.accounts", accounts.iter().map(who).collect()),
     ]
 }
 
@@ -176,12 +181,20 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
     ]
 }
 
+/// A value in one line. All but tables are written as in JSON.
+fn in_toml(value: &Value) -> String {
+    let Value::Object(fields) = value else { return value.to_string() };
+    let fields: Vec<_> =
+        fields.iter().map(|(name, value)| format!("{} = {}", json!(name), in_toml(value))).collect();
+    format!("{{{}}}", fields.join(", "))
+}
+
 /// The settings as a file, with a remark behind each.
 pub fn as_file(settings: &[(Setting, String)]) -> Vec<String> {
     let line = |key: &str, value: &Value| match value {
         Value::Null => format!("# {key} ="),
         // What is a text in JSON is one in TOML, but for this character, which TOML wants escaped.
-        value => format!("{key} = {}", value.to_string().replace('\u{7f}', "\\u007f")),
+        value => format!("{key} = {}", in_toml(value).replace('\u{7f}', "\\u007f")),
     };
     let mut table = String::new();
     let mut rows: Vec<(String, &str)> = Vec::new();
@@ -216,6 +229,15 @@ mod tests {
             assert_eq!(again.settings(), config.settings(), "{text}");
         };
         check(Settings::default());
+        let scratch = tempfile::tempdir().unwrap();
+        let password_file = scratch.path().join("password");
+        std::fs::write(&password_file, "secret").unwrap();
+        let account = AccountSettings { user: "me\"".to_owned(), password_file };
+        let accounts = [("registry.example:5000".to_owned(), account)].into();
+        check(Settings {
+            packages: PackageSettings { accounts, ..Default::default() },
+            ..Settings::default()
+        });
         check(Settings { plugin_dir: Some("\u{7f}\u{1}\t\"\\\u{2028}é".into()), ..Settings::default() });
     }
 
