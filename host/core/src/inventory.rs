@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{GroupId, HostId, InstanceId, ProjectId, Zone};
 pub use crate::resources::{Amounts, Resources};
-use crate::shared::{SharedMap, SharedSet};
+use crate::shared::SharedMap;
 use crate::time::Millis;
 
 /// What a machine is for.
@@ -222,14 +222,17 @@ pub struct Inventory {
     instances: SharedMap<InstanceId, Arc<Instance>>,
     groups: SharedMap<GroupId, Arc<Group>>,
     /// Instances by each host on which they hold capacity.
-    on_host: SharedMap<HostId, SharedSet<InstanceId>>,
+    on_host: Index<HostId>,
     /// The sum of what they need.
     used: SharedMap<HostId, Resources>,
-    /// Hosts that may take instances and have virtual CPUs left. In a full cloud they are few.
-    roomy: SharedSet<HostId>,
-    members: SharedMap<GroupId, SharedSet<InstanceId>>,
-    of_project: SharedMap<ProjectId, SharedSet<InstanceId>>,
+    /// Hosts that may take instances and have virtual CPUs left, with all that is left. In a full cloud they are few.
+    roomy: SharedMap<HostId, Resources>,
+    members: Index<GroupId>,
+    of_project: Index<ProjectId>,
 }
+
+/// Instances by what they belong to; themselves, and not their ids alone: whoever asks for those on a host reads them all.
+type Index<K> = SharedMap<K, SharedMap<InstanceId, Arc<Instance>>>;
 
 impl Inventory {
     /// The host of that name.
@@ -262,28 +265,24 @@ impl Inventory {
         self.groups.values().map(|group| &**group)
     }
 
-    fn each<'a>(&'a self, ids: Option<&'a SharedSet<InstanceId>>) -> impl Iterator<Item = &'a Instance> {
-        ids.into_iter().flat_map(SharedSet::iter).filter_map(|id| self.instance(id))
-    }
-
     /// Instances that hold capacity on a host: those on it, and those with their other end there.
     pub fn holding(&self, host: &HostId) -> impl Iterator<Item = &Instance> {
-        self.each(self.on_host.get(host))
+        each(&self.on_host, host)
     }
 
     /// Members of a group that were seen.
     pub fn members(&self, group: &GroupId) -> impl Iterator<Item = &Instance> {
-        self.each(self.members.get(group))
+        each(&self.members, group)
     }
 
     /// How many instances hold capacity on a host.
     pub fn count_holding(&self, host: &HostId) -> usize {
-        self.on_host.get(host).map_or(0, SharedSet::len)
+        self.on_host.get(host).map_or(0, SharedMap::len)
     }
 
     /// Instances of a project that were seen.
     pub fn of_project(&self, project: &ProjectId) -> impl Iterator<Item = &Instance> {
-        self.each(self.of_project.get(project))
+        each(&self.of_project, project)
     }
 
     /// What instances hold on a host.
@@ -299,9 +298,10 @@ impl Inventory {
         }
     }
 
-    /// Computes that may take instances, as far as their own state goes, and have virtual CPUs left; by name.
-    pub fn roomy(&self) -> impl Iterator<Item = &Host> {
-        self.roomy.iter().filter_map(|id| self.host(id))
+    /// Computes that may take instances, as far as their own state goes, and have virtual CPUs left, with what no instance
+    /// holds there; by name.
+    pub fn roomy(&self) -> impl Iterator<Item = (&HostId, &Resources)> {
+        self.roomy.iter()
     }
 
     /// What is there when all of it is known at once: the same as after one change for each.
@@ -316,27 +316,27 @@ impl Inventory {
             groups: groups.into_iter().map(|group| (group.id.clone(), group)).collect(),
             ..Inventory::default()
         };
-        let mut on_host: BTreeMap<&HostId, Vec<InstanceId>> = BTreeMap::new();
+        let mut on_host: BTreeMap<&HostId, Vec<&Arc<Instance>>> = BTreeMap::new();
         let mut used: BTreeMap<&HostId, Resources> = BTreeMap::new();
-        let mut members: BTreeMap<&GroupId, Vec<InstanceId>> = BTreeMap::new();
-        let mut of_project: BTreeMap<&ProjectId, Vec<InstanceId>> = BTreeMap::new();
+        let mut members: BTreeMap<&GroupId, Vec<&Arc<Instance>>> = BTreeMap::new();
+        let mut of_project: BTreeMap<&ProjectId, Vec<&Arc<Instance>>> = BTreeMap::new();
         for instance in inventory.instances.values() {
             for host in instance.ends() {
-                on_host.entry(host).or_default().push(instance.id.clone());
+                on_host.entry(host).or_default().push(instance);
                 let used = used.entry(host).or_default();
                 *used = used.plus(&instance.resources);
             }
             if let Some(group) = &instance.group {
-                members.entry(group).or_default().push(instance.id.clone());
+                members.entry(group).or_default().push(instance);
             }
-            of_project.entry(&instance.project).or_default().push(instance.id.clone());
+            of_project.entry(&instance.project).or_default().push(instance);
         }
         let (on_host, members, of_project) = (index(on_host), index(members), index(of_project));
         inventory.used = used.into_iter().map(|(host, used)| (host.clone(), used)).collect();
         inventory.on_host = on_host;
         inventory.members = members;
         inventory.of_project = of_project;
-        let roomy = inventory.hosts.keys().filter(|id| inventory.has_room(id)).cloned().collect();
+        let roomy = inventory.hosts.keys().filter_map(|id| Some((id.clone(), inventory.room(id)?))).collect();
         inventory.roomy = roomy;
         inventory
     }
@@ -354,8 +354,9 @@ impl Inventory {
             }
             Change::Instance(instance) => {
                 self.unlink(&instance.id);
-                self.link(instance);
-                self.instances.insert(instance.id.clone(), Arc::new(instance.clone()));
+                let instance = Arc::new(instance.clone());
+                self.link(&instance);
+                self.instances.insert(instance.id.clone(), instance);
             }
             Change::InstanceGone(id) => {
                 self.unlink(id);
@@ -370,17 +371,17 @@ impl Inventory {
         }
     }
 
-    fn link(&mut self, instance: &Instance) {
+    fn link(&mut self, instance: &Arc<Instance>) {
         for host in instance.ends() {
-            add_to(&mut self.on_host, host, &instance.id);
+            add_to(&mut self.on_host, host, instance);
             let used = self.used.get_or_insert_with(host.clone(), Resources::default);
             *used = used.plus(&instance.resources);
             self.look_for_room(host);
         }
         if let Some(group) = &instance.group {
-            add_to(&mut self.members, group, &instance.id);
+            add_to(&mut self.members, group, instance);
         }
-        add_to(&mut self.of_project, &instance.project, &instance.id);
+        add_to(&mut self.of_project, &instance.project, instance);
     }
 
     fn unlink(&mut self, id: &InstanceId) {
@@ -402,39 +403,46 @@ impl Inventory {
 }
 
 impl Inventory {
-    /// True for a compute that may take instances and has virtual CPUs left.
-    fn has_room(&self, id: &HostId) -> bool {
+    /// What no instance holds on a compute that may take instances and has virtual CPUs left.
+    fn room(&self, id: &HostId) -> Option<Resources> {
         let takes = |host: &&Host| host.kind == HostKind::Compute && host.takes_instances();
-        self.host(id).filter(takes).is_some_and(|host| self.unused(host).vcpus > 0)
+        let unused = self.unused(self.host(id).filter(takes)?);
+        (unused.vcpus > 0).then_some(unused)
     }
 
-    /// Notes whether a host has room, after it or what it carries has changed.
+    /// Notes what room a host has, after it or what it carries has changed.
     fn look_for_room(&mut self, id: &HostId) {
-        match self.has_room(id) {
-            true => self.roomy.insert(id.clone()),
-            false => self.roomy.remove(id),
-        };
+        match self.room(id) {
+            Some(room) => drop(self.roomy.insert(id.clone(), room)),
+            None => drop(self.roomy.remove(id)),
+        }
     }
 }
 
-/// Ids by what they belong to.
-type Index<K> = SharedMap<K, SharedSet<InstanceId>>;
-
-/// An index with all its ids.
-fn index<K: Ord + Clone>(ids: BTreeMap<&K, Vec<InstanceId>>) -> Index<K> {
-    ids.into_iter().map(|(key, ids)| (key.clone(), ids.into_iter().collect())).collect()
+/// The instances of one key, by id.
+fn each<'a, K: Ord>(index: &'a Index<K>, key: &K) -> impl Iterator<Item = &'a Instance> + use<'a, K> {
+    index.get(key).into_iter().flat_map(SharedMap::values).map(|instance| &**instance)
 }
 
-/// Puts one id into an index.
-fn add_to<K: Ord + Clone>(index: &mut Index<K>, key: &K, id: &InstanceId) {
-    index.get_or_insert_with(key.clone(), SharedSet::default).insert(id.clone());
+/// An index with all its instances.
+fn index<K: Ord + Clone>(all: BTreeMap<&K, Vec<&Arc<Instance>>>) -> Index<K> {
+    let own = |all: Vec<&Arc<Instance>>| {
+        all.into_iter().map(|instance| (instance.id.clone(), Arc::clone(instance))).collect()
+    };
+    all.into_iter().map(|(key, all)| (key.clone(), own(all))).collect()
 }
 
-/// Takes one id out of an index, and the entry with its last id, so that equal inventories compare equal.
+/// Puts one instance into an index.
+fn add_to<K: Ord + Clone>(index: &mut Index<K>, key: &K, instance: &Arc<Instance>) {
+    let all = index.get_or_insert_with(key.clone(), SharedMap::default);
+    all.insert(instance.id.clone(), Arc::clone(instance));
+}
+
+/// Takes one out of an index, and the entry with its last one, so that equal inventories compare equal.
 fn drop_from<K: Ord + Clone>(index: &mut Index<K>, key: &K, id: &InstanceId) {
-    if let Some(ids) = index.get_mut(key) {
-        ids.remove(id);
-        if ids.is_empty() {
+    if let Some(all) = index.get_mut(key) {
+        all.remove(id);
+        if all.is_empty() {
             index.remove(key);
         }
     }

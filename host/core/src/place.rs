@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::{EffectKind, Subject};
 use crate::id::{GroupId, HostId, InstanceId};
-use crate::inventory::{Host, HostKind, Instance, Movable, Resources};
+use crate::inventory::{HostKind, Instance, Movable, Resources};
 use crate::session::{HostStage, Session};
 use crate::state::State;
 
@@ -44,21 +44,23 @@ pub struct Rooms<'a> {
     /// What is left on all of them together.
     free_vcpus: u32,
     /// What is filled in before a host that waits its turn.
-    filled: OnceCell<Filling>,
+    filled: OnceCell<Filling<'a>>,
 }
 
 /// What places were found for, while more are looked for.
 #[derive(Clone, Debug, Default)]
-struct Filling {
-    taken: BTreeMap<HostId, Resources>,
-    joined: BTreeMap<(GroupId, HostId), u32>,
+struct Filling<'a> {
+    /// What was placed in each room, by its place among the rooms.
+    taken: BTreeMap<usize, Resources>,
+    /// How many members of a group were placed in a room.
+    joined: BTreeMap<(&'a GroupId, usize), u32>,
 }
 
 impl<'a> Rooms<'a> {
     /// The hosts that could take instances of the session's hosts.
     pub fn new(state: &'a State, session: &'a Session) -> Self {
         let mut rooms: Vec<Room> =
-            state.inventory.roomy().filter_map(|host| room(state, session, host)).collect();
+            state.inventory.roomy().filter_map(|(host, unused)| room(state, session, host, unused)).collect();
         rooms.sort_by(|a, b| {
             // What few hosts have is kept for those who need it.
             let order = |room: &Room| (room.preference, !room.free.other.is_none(), room.free.vcpus);
@@ -88,7 +90,7 @@ impl<'a> Rooms<'a> {
 
     /// The sum of what is free tells of most hosts that wait in vain, without a look at each instance. It counts what is on its
     /// way to the host as well, and so may refuse for a moment what would fit.
-    fn could_fit(&self, host: &HostId, filling: &Filling) -> Result<(), String> {
+    fn could_fit(&self, host: &HostId, filling: &Filling<'_>) -> Result<(), String> {
         if self.session.hosts.get(host).is_none_or(|work| work.stage != HostStage::Waiting) {
             // What is on its way from it has its place already.
             return Ok(());
@@ -125,7 +127,7 @@ impl<'a> Rooms<'a> {
     }
 
     /// The places of what has yet to leave the hosts whose turn came before this one's.
-    fn filled_before(&self, host: &HostId) -> Filling {
+    fn filled_before(&self, host: &HostId) -> Filling<'a> {
         let fill = || {
             let mut filling = Filling::default();
             for other in self.emptied_before(host) {
@@ -181,36 +183,42 @@ impl<'a> Rooms<'a> {
     }
 
     /// Finds places for everything on a host; stops at the first for which there is none.
-    fn fill(&self, host: &HostId, filling: &mut Filling) -> Result<Vec<Placement>, String> {
+    fn fill(&self, host: &HostId, filling: &mut Filling<'a>) -> Result<Vec<Placement>, String> {
         let leaving = self.leaving(host);
         leaving.into_iter().map(|instance| self.put(instance, host, filling)).collect()
     }
 
-    fn put(&self, instance: &'a Instance, from: &HostId, filling: &mut Filling) -> Result<Placement, String> {
+    fn put(
+        &self,
+        instance: &'a Instance,
+        from: &HostId,
+        filling: &mut Filling<'a>,
+    ) -> Result<Placement, String> {
         if let Movable::No { reason } = &instance.movable {
             return Err(format!("instance {} cannot be moved: {reason}", instance.id));
         }
         let bounds = self.bounds(instance);
-        let fits = |room: &&Room| {
-            room.host != *from
-                && left(room, &filling.taken).fits(&instance.resources)
-                && self.groups_allow(instance, &bounds, &room.host, &filling.joined)
+        let fits = |(at, room): &(usize, &Room)| {
+            left(*at, room, &filling.taken).fits(&instance.resources)
+                && room.host != *from
+                && self.groups_allow(instance, &bounds, (*at, &room.host), &filling.joined)
         };
-        let mut fitting = self.rooms.iter().filter(fits);
+        let mut fitting = self.rooms.iter().enumerate().filter(fits);
         let first = fitting.next().map(|first| {
-            if self.is_declined(instance, first) {
-                fitting.next().filter(|other| self.is_as_good(instance, first, other)).unwrap_or(first)
+            if self.is_declined(instance, first.1) {
+                let other = fitting.next().filter(|other| self.is_as_good(instance, first.1, other.1));
+                other.unwrap_or(first)
             } else {
                 first
             }
         });
-        let Some(room) = first else {
+        let Some((at, room)) = first else {
             return Err(format!("no host has room for instance {} ({})", instance.id, instance.resources));
         };
-        let sum = filling.taken.entry(room.host.clone()).or_default();
+        let sum = filling.taken.entry(at).or_default();
         *sum = sum.plus(&instance.resources);
         for (group, _) in bounds {
-            *filling.joined.entry((group.clone(), room.host.clone())).or_default() += 1;
+            *filling.joined.entry((group, at)).or_default() += 1;
         }
         Ok((instance.id.clone(), room.host.clone()))
     }
@@ -243,23 +251,23 @@ impl<'a> Rooms<'a> {
         &self,
         instance: &Instance,
         bounds: &[(&GroupId, u32)],
-        host: &HostId,
-        joined: &BTreeMap<(GroupId, HostId), u32>,
+        (at, host): (usize, &HostId),
+        joined: &BTreeMap<(&GroupId, usize), u32>,
     ) -> bool {
         bounds.iter().all(|(group, most)| {
             let there = self.state.members_at(group, host, &instance.id, None);
-            let coming = joined.get(&((*group).clone(), host.clone())).copied().unwrap_or_default();
+            let coming = joined.get(&(*group, at)).copied().unwrap_or_default();
             there + coming < *most
         })
     }
 
     /// What would be left on all other hosts.
-    fn left_beside(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Resources {
-        let others = self.rooms.iter().filter(|room| room.host != *leaving);
-        others.fold(Resources::default(), |sum, room| sum.plus(&left(room, taken)))
+    fn left_beside(&self, leaving: &HostId, taken: &BTreeMap<usize, Resources>) -> Resources {
+        let others = self.rooms.iter().enumerate().filter(|(_, room)| room.host != *leaving);
+        others.fold(Resources::default(), |sum, (at, room)| sum.plus(&left(at, room, taken)))
     }
 
-    fn headroom_left(&self, leaving: &HostId, taken: &BTreeMap<HostId, Resources>) -> Result<(), String> {
+    fn headroom_left(&self, leaving: &HostId, taken: &BTreeMap<usize, Resources>) -> Result<(), String> {
         let headroom = &self.session.plan.terms.headroom;
         if *headroom == Resources::default() {
             return Ok(());
@@ -276,17 +284,16 @@ impl<'a> Rooms<'a> {
 }
 
 /// What is left of a room by what was placed there.
-fn left<'a>(room: &'a Room, taken: &BTreeMap<HostId, Resources>) -> Cow<'a, Resources> {
-    match taken.get(&room.host) {
+fn left<'a>(at: usize, room: &'a Room, taken: &BTreeMap<usize, Resources>) -> Cow<'a, Resources> {
+    match taken.get(&at) {
         Some(taken) => Cow::Owned(room.free.minus(taken)),
         None => Cow::Borrowed(&room.free),
     }
 }
 
 /// What is left on a host with room, if it could take anything of this session's.
-fn room(state: &State, session: &Session, seen: &Host) -> Option<Room> {
-    let host = &seen.id;
-    let free = state.free(host, None);
+fn room(state: &State, session: &Session, host: &HostId, unused: &Resources) -> Option<Room> {
+    let free = unused.minus(&state.claims(host, None));
     if free.vcpus == 0 {
         return None;
     }

@@ -330,6 +330,9 @@ pub struct Session {
     pub hosts: Hosts,
     /// Projects with instances on its hosts when it began, or since.
     pub projects: BTreeMap<ProjectId, ProjectWork>,
+    /// Those of them that are managed and have not agreed to the latest MAINTENANCE, or were not asked: every decision asks
+    /// how many they are.
+    pub unagreed: BTreeSet<ProjectId>,
     /// All questions.
     pub asks: SharedMap<AskId, Arc<Ask>>,
     /// The latest question of each kind to each project about each host, since the session was made or last
@@ -394,6 +397,7 @@ impl Session {
             condition: Condition::Running,
             hosts: Hosts::default(),
             projects: BTreeMap::new(),
+            unagreed: BTreeSet::new(),
             asks: SharedMap::new(),
             latest: SharedMap::new(),
             open_asks: BTreeSet::new(),

@@ -3,7 +3,7 @@
 //! [`State::apply`] is the only way in which state changes; at recovery [`crate::fold`] has it done to many records
 //! at once. It asks nobody: no plug-in, no cloud, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::ask::{Ask, AskKind, AskStatus};
@@ -17,7 +17,7 @@ use crate::message::Subscription;
 use crate::past::{Note, Past};
 use crate::record::{Body, Record};
 use crate::rules::Rule;
-use crate::session::{Close, Condition, HostWork, Phase, Pin, Session};
+use crate::session::{Close, Condition, HostWork, Phase, Pin, ProjectWork, Session};
 use crate::shared::SharedMap;
 use crate::standing::{Attached, Template};
 use crate::time::Time;
@@ -188,7 +188,8 @@ impl State {
 
     /// True if what is found fast is what is found the long way; for tests.
     pub fn is_indexed(&self) -> bool {
-        self.finder == Finder::of(self.sessions.values())
+        let follows = |session: &Arc<Session>| session.unagreed == session.find_unagreed();
+        self.finder == Finder::of(self.sessions.values()) && self.sessions.values().all(follows)
     }
 
     fn observe(&mut self, change: &Change, at: Time) {
@@ -220,6 +221,7 @@ impl Session {
             }
             Body::ProjectJoined { project, managed } => {
                 self.projects.entry(project.clone()).or_default().managed |= *managed;
+                self.look_for_agreement(project);
             }
             Body::Decided { waiting, refused } => self.decided(waiting, refused, record.at),
             Body::Undecided { .. } => self.waiting = crate::decision::Waiting::default(),
@@ -238,6 +240,7 @@ impl Session {
                 self.forget_failures();
                 self.latest = SharedMap::new();
                 self.hosts.forget_asked();
+                self.unagreed = self.find_unagreed();
                 self.enter(*phase, record.at);
             }
             Body::Asked { ask, .. } => self.asked(ask)?,
@@ -372,7 +375,27 @@ impl Session {
         self.open_asks.insert(ask.id);
         self.latest.insert((ask.project.clone(), ask.kind, ask.host.clone()), ask.id);
         self.asks.insert(ask.id, Arc::new(ask.clone()));
+        self.look_for_agreement(&ask.project);
         Ok(())
+    }
+
+    /// Notes whether a project has agreed to the session, after it or what it was asked has changed.
+    fn look_for_agreement(&mut self, project: &ProjectId) {
+        match self.projects.get(project) {
+            Some(work) if self.is_unagreed(project, work) => self.unagreed.insert(project.clone()),
+            Some(_) | None => self.unagreed.remove(project),
+        };
+    }
+
+    fn is_unagreed(&self, project: &ProjectId, work: &ProjectWork) -> bool {
+        let last = self.latest_ask(project, AskKind::Maintenance, None);
+        work.managed && !last.is_some_and(|ask| matches!(ask.status, AskStatus::Acked { .. }))
+    }
+
+    /// [`Session::unagreed`], found the long way.
+    fn find_unagreed(&self) -> BTreeSet<ProjectId> {
+        let unagreed = self.projects.iter().filter(|(project, work)| self.is_unagreed(project, work));
+        unagreed.map(|(project, _)| project.clone()).collect()
     }
 
     fn enter(&mut self, phase: Phase, at: Time) {
@@ -389,7 +412,9 @@ impl Session {
         let ask = self.ask_mut(id)?;
         ask.status = status;
         ask.ended_at = Some(at);
+        let project = ask.project.clone();
         self.open_asks.remove(&id);
+        self.look_for_agreement(&project);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::ask::{Ask, AskKind, AskStatus, MoveHow};
+use crate::ask::{Ask, AskKind, MoveHow};
 use crate::decision::{Decision, Planned, Waiting};
 use crate::effect::{EffectKind, Subject};
 use crate::group::Limits;
@@ -420,14 +420,7 @@ impl View {
                 let largest = seen.map(|host| host.capacity.vcpus).max().unwrap_or_default();
                 Some(session.plan.terms.scale_in_max.unwrap_or(largest).to_string())
             }
-            "unagreed" => {
-                let agreed = |project: &ProjectId| {
-                    let ask = session.latest_ask(project, AskKind::Maintenance, None);
-                    ask.is_some_and(|ask| matches!(ask.status, AskStatus::Acked { .. }))
-                };
-                let managed = session.projects.iter().filter(|(_, work)| work.managed);
-                Some(managed.filter(|(project, _)| !agreed(project)).count().to_string())
-            }
+            "unagreed" => Some(session.unagreed.len().to_string()),
             _ => None,
         }
     }

@@ -91,7 +91,7 @@ fn check(before: Listed, now: Listed, roomy: &[&str], changes: usize) {
     look(&mut fresh, now);
     assert_eq!(seen, fresh);
     assert_eq!(look(&mut seen, now), []);
-    let names: Vec<&str> = seen.roomy().map(|host| host.id.as_str()).collect();
+    let names: Vec<&str> = seen.roomy().map(|(host, _)| host.as_str()).collect();
     assert_eq!(names, roomy);
 }
 

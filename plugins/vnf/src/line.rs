@@ -6,7 +6,7 @@ use fenix_rolling::consent::{self, Question, Stand};
 use fenix_rolling::course;
 use fenix_rolling::room::found;
 use fenix_rolling::turn::{PATIENCE, Step, Turn};
-use fenix_sdk::types::{Decision, HostKind, HostStage, Subject};
+use fenix_sdk::types::{AskStatus, Decision, HostKind, HostStage, Subject};
 use fenix_sdk::workflow::{Candidate, HostInfo, InstanceInfo, ProjectInfo, Readiness, Waiting};
 
 use crate::waits::Waits;
@@ -18,17 +18,28 @@ const LOOK_AT: u32 = 16;
 /// The note that says since when no host may be taken.
 const NOT_YET: &str = "not-yet";
 
-/// The note that says that the owners of what is on the next hosts have heard: there is nothing to do before one of them
-/// has its turn.
-const COMPLETE: &str = "line";
+/// The note that says how far asking ahead is: [`COMPLETE`], or [`ASKING`] with a host. It spares most decisions a look at
+/// the line, which takes longer than everything else: they are made because one of many instances has moved, or one of
+/// many owners has answered.
+const LINE: &str = "line";
+
+/// The owners of what is on the next hosts have heard: there is nothing to do before one of them has its turn.
+const COMPLETE: &str = "complete";
+
+/// Owners of what is on this host have not answered.
+const ASKING: &str = "asking ";
 
 /// The note that names the host that is about to be fenced.
 const FENCING: &str = "fencing";
 
-/// The note that says from when on a host can be emptied for all that its owners have to hear before.
+/// The note that says from when on a host can be emptied for all that its owners have to hear before; before that,
+/// [`ASKED`] with one of those that have not answered.
 fn note(host: &str) -> String {
     format!("heard:{host}")
 }
+
+/// This owner was asked.
+const ASKED: &str = "asked ";
 
 /// From when on hosts can be emptied, of those whose owners have heard what they have to hear before.
 type Heard = BTreeMap<String, u32>;
@@ -45,8 +56,8 @@ pub(crate) fn next(turn: &mut Turn<'_>, in_hand: &[HostInfo]) -> Step {
         return Err(turn.wait(format!("{host} to be fenced")));
     }
     let has_slot = in_hand.len() < turn.terms.hosts_at_once as usize;
-    if !has_slot && turn.view.note(COMPLETE).is_some() {
-        return Ok(());
+    if !has_slot && let Some(step) = nothing_new(turn) {
+        return step;
     }
     let candidates = candidates(turn);
     let Some(first) = candidates.first() else {
@@ -70,6 +81,14 @@ pub(crate) fn next(turn: &mut Turn<'_>, in_hand: &[HostInfo]) -> Step {
         waits.take(turn, step)?;
     }
     waits.all()
+}
+
+/// What asking ahead comes to, if that is what it came to before.
+fn nothing_new(turn: &Turn<'_>) -> Option<Step> {
+    match turn.view.note(LINE)?.strip_prefix(ASKING) {
+        None => Some(Ok(())),
+        Some(host) => still_asked(turn, host).map(Err),
+    }
 }
 
 /// The host that was taken last, while its fence is under way: what it leaves for others shows when it is done.
@@ -106,28 +125,54 @@ fn nothing_is_ready(turn: &mut Turn<'_>, first: &Candidate) -> Step {
 /// Asks about the hosts that are next in line, as many as may be out at once.
 fn ask_ahead(turn: &mut Turn<'_>, candidates: &[Candidate], heard: &mut Heard) -> Step {
     let mut waits = Waits::default();
-    let mut projects = None;
+    let (mut projects, mut asking) = (None, None);
     let in_line = candidates.iter().filter(|candidate| candidate.readiness != Readiness::Ready);
     for candidate in in_line.take(turn.terms.hosts_at_once as usize) {
         if heard.contains_key(&candidate.host) {
             continue;
         }
-        let projects = projects.get_or_insert_with(|| {
-            let all = turn.view.all_projects().into_iter();
-            all.map(|project| (project.id.clone(), project)).collect::<BTreeMap<_, _>>()
-        });
-        let step = ask_about(turn, &candidate.host, projects);
+        let step = match still_asked(turn, &candidate.host) {
+            Some(waiting) => Err(waiting),
+            None => {
+                let projects = projects.get_or_insert_with(|| {
+                    let all = turn.view.all_projects().into_iter();
+                    all.map(|project| (project.id.clone(), project)).collect::<BTreeMap<_, _>>()
+                });
+                ask_about(turn, &candidate.host, projects)
+            }
+        };
+        if step.is_err() {
+            asking = asking.or(Some(candidate.host.as_str()));
+        }
         let step = step.map(|from| heard.extend([(candidate.host.clone(), from)]));
         waits.take(turn, step)?;
     }
-    waits.all()?;
-    if turn.view.note(COMPLETE).is_none() {
-        turn.plan.note(COMPLETE, Some("complete"), "the owners of what is on the next hosts have heard");
+    match asking {
+        Some(host) => remember(turn, LINE, &format!("{ASKING}{host}"), "its owners are being asked"),
+        None => remember(turn, LINE, COMPLETE, "the owners of what is on the next hosts have heard"),
     }
-    Ok(())
+    waits.all()
 }
 
-/// Asks the owners of what is on a host, and remembers from when on it can be emptied once all of them have agreed.
+/// Writes a note, unless it stands there already.
+fn remember(turn: &mut Turn<'_>, key: &str, value: &str, reason: &str) {
+    if turn.view.note(key).as_deref() != Some(value) {
+        turn.plan.note(key, Some(value), reason);
+    }
+}
+
+/// What is waited for about a host while the owner that was remembered by [`ask_about`] has not answered: before that not all
+/// have, and each answer wakes us.
+fn still_asked(turn: &Turn<'_>, host: &str) -> Option<Waiting> {
+    let note = turn.view.note(&note(host))?;
+    let owner = note.strip_prefix(ASKED)?;
+    let ask = consent::last_about(turn, owner, host)?;
+    let on = || consent::answers_of(ask.kind, Some(host), &[owner.to_owned()]);
+    (ask.status == AskStatus::Open).then(|| turn.wait(format!("{}, and perhaps of others", on())))
+}
+
+/// Asks the owners of what is on a host, and remembers one of those that have not answered; once all of them have agreed,
+/// from when on it can be emptied.
 fn ask_about(
     turn: &mut Turn<'_>,
     host: &str,
@@ -153,7 +198,8 @@ fn ask_about(
             Stand::Stop(reason) => return Err(turn.fail(&reason)),
         }
     }
-    if !asked.is_empty() {
+    if let Some(last) = asked.last() {
+        remember(turn, &note(host), &format!("{ASKED}{last}"), "it has not answered");
         let on = consent::answers_of(lanes::question(turn), Some(host), &asked);
         return Err(turn.wait(on));
     }
@@ -279,7 +325,8 @@ fn fence(turn: &mut Turn<'_>, candidate: &Candidate) {
             "everything on it fits elsewhere"
         }
     };
-    turn.forget(COMPLETE);
+    // Even if it was written in this very decision: the line is another one from now on.
+    turn.plan.note(LINE, None, "one of the line has its turn");
     turn.plan.note(FENCING, Some(host), "it is next");
     turn.plan.fence(host, reason);
 }

@@ -220,7 +220,7 @@ impl Draw<'_> {
         let everywhere: Vec<&HostId> = inventory.hosts().map(|host| &host.id).collect();
         let state = &self.view.state;
         let is_free = |host: &&HostId| state.lease(host).is_none_or(|holder| *holder == self.session.id);
-        let roomy: Vec<&HostId> = inventory.roomy().map(|host| &host.id).filter(is_free).collect();
+        let roomy: Vec<&HostId> = inventory.roomy().map(|(host, _)| host).filter(is_free).collect();
         let is_wild = roomy.is_empty() || self.dice.chance(WILD);
         let to = (*self.dice.pick(if is_wild { &everywhere } else { &roomy })?).clone();
         let kind = self.dice.weighted(&[(1, AskKind::PrepareMaintenance), (3, AskKind::PlannedMaintenance)]);
