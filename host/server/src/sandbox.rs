@@ -160,7 +160,8 @@ impl Sandbox {
         for shipped in fenix_shipped::SHIPPED {
             named.push(attach(&plugins, &kept, Path::new(shipped.name), shipped.bytes)?);
         }
-        let shipped = Arc::new(named.iter().map(|info| info.digest.clone()).collect());
+        let of_earlier = came_with_earlier(state).map(|pin| pin.digest.clone());
+        let shipped = Arc::new(named.iter().map(|info| info.digest.clone()).chain(of_earlier).collect());
         let mut from_folder = Vec::new();
         for path in folder.map_or(Ok(Vec::new()), components)? {
             let bytes = std::fs::read(&path).map_err(io(&path))?;
@@ -206,6 +207,20 @@ fn pinned(state: &State) -> BTreeSet<Digest> {
         .filter(|pin| pin.is_pinned())
         .map(|pin| pin.digest.clone())
         .collect()
+}
+
+/// What open sessions are pinned to that came with an earlier Fenix: it has the name of one that comes with this one, and
+/// neither was it attached nor did a session bring it. An upgrade takes nothing away from a session that is under way.
+fn came_with_earlier(state: &State) -> impl Iterator<Item = &Pin> {
+    let is_ours = |pin: &Pin| fenix_shipped::SHIPPED.iter().any(|shipped| shipped.name == pin.name);
+    let brought = state.sessions.values().flat_map(|session| &session.packages.fetched);
+    let foreign: BTreeSet<&Digest> = brought
+        .flat_map(|package| &package.plugins)
+        .chain(state.plugins.values())
+        .map(|attached| &attached.pin.digest)
+        .collect();
+    let actions = state.sessions.values().flat_map(|session| &session.plan.actions).map(|spec| &spec.plugin);
+    actions.filter(move |pin| is_ours(pin) && !foreign.contains(&pin.digest))
 }
 
 fn attach_kept(plugins: &Plugins, kept: &Path, digest: &Digest) {
@@ -377,5 +392,51 @@ impl Capabilities for Lent<'_> {
             Level::Warn => tracing::warn!(target: "fenix::action", session, key, "{line}"),
             Level::Error => tracing::error!(target: "fenix::action", session, key, "{line}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fenix_core::package::Package;
+    use fenix_core::policy::Terms;
+    use fenix_core::record::{Body, Record};
+    use fenix_core::rules;
+    use fenix_core::session::{ActionSpec, Plan, Stage};
+    use fenix_core::time::Time;
+
+    use super::*;
+
+    fn pin(name: &str, digest: &str) -> Pin {
+        Pin { name: name.into(), version: "1".into(), digest: digest.into() }
+    }
+
+    #[test]
+    fn what_came_with_an_earlier_fenix_keeps_what_it_had() {
+        let attached =
+            |name: &str, digest: &str| Attached { pin: pin(name, digest), kind: PluginKind::Action };
+        let actions = ["old", "attached", "brought"].map(|digest| pin("reboot", digest));
+        let actions = actions.into_iter().chain([pin("vendors", "x")]);
+        let spec = |plugin: Pin| ActionSpec { plugin, stage: Stage::Host, metadata: String::new() };
+        let plan = Plan {
+            maintenance_at: Time(0),
+            window_end: None,
+            metadata: "{}".into(),
+            workflow: pin("default", "w"),
+            actions: actions.map(spec).collect(),
+            terms: Terms::default(),
+        };
+        let plugins = vec![attached("reboot", "brought")];
+        let package = Package { name: "p".into(), digest: "d".into(), bytes: 1, plugins };
+        let bodies = [
+            (None, Body::PluginAttached { plugin: attached("reboot", "attached") }),
+            (Some("s".into()), Body::Opened { plan, rules: rules::VERSION }),
+            (Some("s".into()), Body::PackageFetched { package }),
+        ];
+        let mut state = State::default();
+        for (seq, (session, body)) in (1..).zip(bodies) {
+            state.apply(&Record { seq, at: Time(0), session, body }).unwrap();
+        }
+        let found: Vec<&str> = came_with_earlier(&state).map(|pin| pin.digest.as_str()).collect();
+        assert_eq!(found, ["old"]);
     }
 }
