@@ -89,14 +89,14 @@ pub enum Command {
     Grant {
         /// What.
         grant: Grant,
-        /// The name that it goes by, for the audit; its digest if it is not known yet.
+        /// The name that it goes by, for the audit; empty if it is not known yet.
         name: String,
     },
     /// Let a component use nothing any longer, from its next call on. One that may not use anything is idle.
     Revoke {
         /// Which.
         digest: Digest,
-        /// The name that it goes by, for the audit.
+        /// The name that it goes by, for the audit; empty if it is not known.
         name: String,
     },
     /// Keep a package whose content is here already.

@@ -4,7 +4,7 @@ use fenix_core::ask::Reply;
 use fenix_core::caller::Deed;
 use fenix_core::constraint::Constrained;
 use fenix_core::grant::words;
-use fenix_core::id::{InstanceId, ProjectId};
+use fenix_core::id::{Digest, InstanceId, ProjectId};
 
 use crate::command::Command;
 
@@ -40,9 +40,9 @@ impl Command {
             }
             Command::DetachPlugin { name } => ("detach-plugin", None, name.clone()),
             Command::Grant { grant, name } => {
-                ("grant", None, format!("{} to {name} {}", words(&grant.rights), grant.digest))
+                ("grant", None, format!("{} to {}", words(&grant.rights), component(name, &grant.digest)))
             }
-            Command::Revoke { digest, name } => ("revoke", None, format!("{name} {digest}")),
+            Command::Revoke { digest, name } => ("revoke", None, component(name, digest)),
             Command::KeepPackage { package } => ("keep-package", None, package.digest.to_string()),
             Command::DropPackage { digest } => ("drop-package", None, digest.to_string()),
             Command::SaveTemplate { template } => ("save-template", None, template.name.clone()),
@@ -64,6 +64,11 @@ fn said(project: &ProjectId, instance: Option<&InstanceId>, reply: &Reply) -> St
     let word = if reply.agrees { "ACK" } else { "NACK" };
     let of = instance.map(|id| format!(", instance {id}")).unwrap_or_default();
     format!("{word}_{} for project {project}{of}", reply.kind.wire())
+}
+
+/// A component by the name that it goes by, if there is one, and by its digest.
+fn component(name: &str, digest: &Digest) -> String {
+    if name.is_empty() { digest.to_string() } else { format!("{name} {digest}") }
 }
 
 fn subject(about: &Constrained) -> String {
