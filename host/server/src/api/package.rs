@@ -86,15 +86,9 @@ pub(super) async fn put(
         let message = format!("{MAX_KEPT} packages are kept, which is the most");
         return Err(ApiError::invalid(message).hint("remove one first"));
     }
-    let store = &api.packages.store;
-    let bytes = match store.find(&digest) {
-        Some((_, bytes)) => bytes,
-        None => {
-            let incoming = store.incoming(&uuid::Uuid::new_v4().to_string()).await.map_err(AdmitError::Io);
-            let incoming = incoming.map_err(unkept)?;
-            receive(&api, incoming, body).await?.admit(&digest).await.map_err(unkept)?
-        }
-    };
+    let incoming = api.packages.store.incoming(&uuid::Uuid::new_v4().to_string()).await;
+    let incoming = incoming.map_err(|error| unkept(error.into()))?;
+    let bytes = receive(&api, incoming, body).await?.admit(&digest).await.map_err(unkept)?;
     let package = KeptPackage { digest: digest.clone(), bytes };
     api.desk.command(Some(by), Command::KeepPackage { package }).await?;
     let state = api.desk.state();

@@ -203,8 +203,8 @@ pub async fn plugin(args: PluginArgs, output: Output) -> Result<(), Failure> {
             let reply = fenix.call(Method::DELETE, &format!("{}/grant", path(&name)), None).await?;
             said(&reply, format!("{name} may use nothing"), output);
         }
-        PluginWhat::List => plugins(&fenix.get("/v1/plugins").await?, output),
-        PluginWhat::Show { name } => plugins(&fenix.get(&path(&name)).await?, output),
+        PluginWhat::List => plugins(&fenix.get("/v1/plugins").await?, output, kinds),
+        PluginWhat::Show { name } => plugins(&fenix.get(&path(&name)).await?, output, words),
         PluginWhat::Detach { name } => {
             let reply = fenix.call(Method::DELETE, &path(&name), None).await?;
             said(&reply, format!("detached {name}"), output);
@@ -213,13 +213,14 @@ pub async fn plugin(args: PluginArgs, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plugins(reply: &Value, output: Output) {
+/// Shows plug-ins, with their rights as `rights` tells them.
+fn plugins(reply: &Value, output: Output, rights: fn(&Value) -> Vec<String>) {
     shown(reply, output, || {
         let heads = ["NAME", "VERSION", "KIND", "ORIGIN", "ASKS", "GRANTED", "SESSIONS", "DIGEST"];
         let rows = items(reply, "plugins").map(|plugin| {
             let sessions = plugin["sessions"].as_array().map_or(0, Vec::len).to_string();
             let mut cells = row(plugin, &["name", "version", "kind", "origin"]);
-            cells.extend(["asks", "granted"].map(|key| words(&plugin[key]).join(", ")));
+            cells.extend(["asks", "granted"].map(|key| rights(&plugin[key]).join(", ")));
             cells.extend([sessions, text(&plugin["digest"])]);
             cells
         });
@@ -234,6 +235,14 @@ fn words(rights: &Value) -> Vec<String> {
         None => text(right),
     };
     rights.as_array().into_iter().flatten().map(word).collect()
+}
+
+/// Of which kinds rights are, each once: calls over HTTP may be many, and long.
+fn kinds(rights: &Value) -> Vec<String> {
+    let mut kinds: Vec<String> = words(rights);
+    kinds.iter_mut().for_each(|word| word.truncate(word.find(' ').unwrap_or(word.len())));
+    kinds.dedup();
+    kinds
 }
 
 /// Runs one of `fenix hosts`.
