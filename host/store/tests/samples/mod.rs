@@ -342,7 +342,7 @@ fn bringing() -> Vec<Body> {
 }
 
 fn granting() -> Vec<Body> {
-    let http = Right::Http("POST https://hooks.example/v1/* with token".parse().unwrap());
+    let http = Right::Http("POST https://hooks.example/v1/* with token".parse().expect("a rule"));
     let all: Vec<Right> = Right::PLAIN.into_iter().chain([http]).collect();
     let grant = |rights: &[Right]| Grant { digest: "ab".repeat(32).into(), rights: rights.to_vec() };
     let package = KeptPackage { digest: "ab".repeat(32).into(), bytes: 3_221_225_472 };
