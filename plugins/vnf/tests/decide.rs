@@ -176,6 +176,21 @@ fn managers_that_need_time_are_asked_ahead_and_the_host_is_taken_when_they_had_i
 }
 
 #[test]
+fn a_host_is_looked_at_again_when_the_owner_that_is_waited_for_has_answered() {
+    let mut view = scene();
+    state(&mut view, "i1", "lead-time", "60");
+    view.asks.push(ask(2, "p", AskKind::PlannedMaintenance, Some("a"), AskStatus::Open));
+    view.asks.push(ask(3, "p", AskKind::PlannedMaintenance, Some("b"), AskStatus::Open));
+    for host in ["a", "b"] {
+        view.notes.insert(format!("heard:{host}"), "asked p".to_owned());
+    }
+    let waiting = check(&view, &[]);
+    assert!(waiting.on.contains("and perhaps of others"), "{}", waiting.on);
+    view.asks[2].status = AskStatus::Acked;
+    check(&view, &[fencing("a")]);
+}
+
+#[test]
 fn whoever_moves_its_instances_by_itself_is_asked_when_nothing_can_come_any_more() {
     let mut view = scene();
     view.terms.hosts_at_once = 2;
