@@ -14,7 +14,7 @@
 CARGO ?= cargo
 WASM_TARGET := wasm32-unknown-unknown
 
-.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-plan bench-load lint build deps browser strace registry dist
+.PHONY: demo test test-upgrade test-openstack seeds fuzz bench bench-plan bench-load lint build deps browser strace registry sshd dist
 
 build: deps
 	$(CARGO) build --locked
@@ -22,7 +22,7 @@ build: deps
 demo: deps
 	$(CARGO) run --locked --quiet --bin fenix -- demo $(DEMO_FLAGS)
 
-test: deps browser strace registry
+test: deps browser strace registry sshd
 	$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	$(CARGO) nextest run --locked --workspace
 	$(CARGO) test --locked --workspace --doc
@@ -76,6 +76,12 @@ registry:
 	@command -v docker-registry >/dev/null || { \
 	  if test -d /run/systemd/system; then systemctl mask docker-registry.service; fi; \
 	  apt-get update && apt-get install --yes --no-install-recommends docker-registry; }
+
+# The host that commands are run on. The tests start it themselves: as a service it is not to run.
+sshd:
+	@test -x /usr/sbin/sshd && command -v ssh >/dev/null || { \
+	  if test -d /run/systemd/system; then systemctl mask ssh.service ssh.socket; fi; \
+	  apt-get update && apt-get install --yes --no-install-recommends openssh-server openssh-client; }
 
 # The target that plug-ins are compiled to.
 deps:

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http_rule::HttpRule;
 use crate::id::Digest;
+use crate::remote::RemoteRule;
 
 /// One thing that a plug-in asks for, or that is granted to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,20 +18,26 @@ pub enum Right {
     Cloud,
     /// Know the session's packages, and have the host of its assignment fetch them.
     Packages,
+    /// Keep values for the length of the session.
+    Kv,
     /// Make such calls over HTTP.
     Http(HttpRule),
+    /// Run such commands on the host of its assignment.
+    Remote(RemoteRule),
 }
 
 impl Right {
     /// Those of which there is one of each.
-    pub const PLAIN: [Right; 2] = [Right::Cloud, Right::Packages];
+    pub const PLAIN: [Right; 3] = [Right::Cloud, Right::Packages, Right::Kv];
 
     /// The interface of the contract through which it is used.
     pub fn word(&self) -> &'static str {
         match self {
             Right::Cloud => "cloud",
             Right::Packages => "packages",
+            Right::Kv => "kv",
             Right::Http(_) => "http",
+            Right::Remote(_) => "remote",
         }
     }
 }
@@ -38,8 +45,9 @@ impl Right {
 impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Right::Cloud | Right::Packages => f.write_str(self.word()),
+            Right::Cloud | Right::Packages | Right::Kv => f.write_str(self.word()),
             Right::Http(rule) => write!(f, "http {rule}"),
+            Right::Remote(rule) => write!(f, "remote {rule}"),
         }
     }
 }
@@ -82,9 +90,9 @@ mod tests {
 
     #[test]
     fn rights_are_written_as_they_are_read() {
-        let written = r#"["cloud",{"http":"GET https://x/* with token"}]"#;
+        let written = r#"["cloud",{"http":"GET https://x/* with token"},{"remote":"apt-get update"}]"#;
         let read: Vec<Right> = serde_json::from_str(written).unwrap();
-        assert_eq!(words(&read), "cloud, http GET https://x/* with token");
+        assert_eq!(words(&read), "cloud, http GET https://x/* with token, remote apt-get update");
         assert_eq!(serde_json::to_string(&read).unwrap(), written);
         serde_json::from_str::<Right>(r#"{"http":"anything"}"#).unwrap_err();
         serde_json::from_str::<Right>(r#""everything""#).unwrap_err();

@@ -128,6 +128,7 @@ impl Session {
             | Body::ProjectJoined { .. }
             | Body::AskExtended { .. }
             | Body::Noted { .. }
+            | Body::ValueKept { .. }
             | Body::Queued { .. }
             | Body::Removed => return None,
         })

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pattern;
+
 /// Longest rule in bytes: it stands in records and on pages.
 pub const MAX_RULE: usize = 512;
 
@@ -61,27 +63,13 @@ impl HttpRule {
             && (self.scheme == "*" || self.scheme == call.scheme)
             && is_there
             && (self.port == call.port || self.host == "*")
-            && matches(&self.path, call.path)
+            && pattern::matches(&self.path, call.path)
     }
 
     /// The secrets that may go along.
     pub fn secrets(&self) -> &[String] {
         &self.secrets
     }
-}
-
-/// True if a path is what a pattern says: `*` stands for anything, also for nothing.
-fn matches(pattern: &str, path: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| path.strip_prefix(first)) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 impl FromStr for HttpRule {

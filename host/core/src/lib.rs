@@ -7,6 +7,8 @@
 pub mod grant;
 pub mod http_rule;
 pub mod id;
+mod pattern;
+pub mod remote;
 pub mod shared;
 pub mod time;
 
@@ -29,6 +31,7 @@ pub mod past;
 pub mod policy;
 pub mod session;
 pub mod standing;
+pub mod values;
 
 pub mod finder;
 pub mod fold;

@@ -277,6 +277,15 @@ pub enum Body {
         /// Its value; `None` = forgotten.
         value: Option<String>,
     },
+    /// An action keeps a value.
+    ValueKept {
+        /// The name of its plug-in.
+        plugin: String,
+        /// Its key.
+        key: String,
+        /// The value; `None` = forgotten.
+        value: Option<String>,
+    },
     /// A message is to be delivered.
     Queued {
         /// Which.
@@ -336,6 +345,7 @@ impl Body {
             Body::HostMoved { .. } => "host_moved",
             Body::ActionCalled { .. } => "action_called",
             Body::Noted { .. } => "noted",
+            Body::ValueKept { .. } => "value_kept",
             Body::Queued { .. } => "queued",
             Body::MessageEnded { .. } => "message_ended",
             Body::Removed => "removed",

@@ -17,6 +17,7 @@ use crate::policy::Terms;
 use crate::rules::Refusal;
 use crate::shared::SharedMap;
 use crate::time::Time;
+use crate::values::Values;
 
 /// The wire `state` of a session: the eight states of the first Fenix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -348,6 +349,8 @@ pub struct Session {
     pub outbox: Outbox,
     /// The workflow's notes.
     pub notes: Arc<BTreeMap<String, String>>,
+    /// What its actions keep.
+    pub values: Arc<Values>,
     /// What the workflow said it waits for.
     pub waiting: Waiting,
     /// What was refused at the last decision.
@@ -405,6 +408,7 @@ impl Session {
             work: SharedMap::new(),
             outbox: Outbox::default(),
             notes: Arc::default(),
+            values: Arc::default(),
             waiting: Waiting::default(),
             refused: Vec::new(),
             failures: 0,

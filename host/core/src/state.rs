@@ -305,6 +305,13 @@ impl Session {
             Body::Noted { key, value: None } => {
                 Arc::make_mut(&mut self.notes).remove(key);
             }
+            Body::ValueKept { plugin, key, value } => {
+                let own = Arc::make_mut(&mut self.values).entry(plugin.clone()).or_default();
+                match value {
+                    Some(value) => drop(own.insert(key.clone(), value.clone())),
+                    None => drop(own.remove(key)),
+                }
+            }
             Body::Queued { message } => {
                 self.next.message = self.next.message.max(after(message.id.0)?);
                 self.outbox.insert(message.clone());

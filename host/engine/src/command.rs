@@ -109,6 +109,17 @@ pub enum Command {
         /// Its content.
         digest: Digest,
     },
+    /// Keep a value for the actions of a session that are of one plug-in, or forget it.
+    KeepValue {
+        /// The session.
+        session: SessionId,
+        /// The plug-in's name.
+        plugin: String,
+        /// The key.
+        key: String,
+        /// The value; `None` = forget it.
+        value: Option<String>,
+    },
     /// Save a template, or replace the one of that name.
     SaveTemplate {
         /// Which.
@@ -146,6 +157,7 @@ impl Command {
             | Command::Reply { .. }
             | Command::ReplyTo { .. }
             | Command::Unsubscribe { .. }
+            | Command::KeepValue { .. }
             | Command::Revoke { .. } => true,
             Command::Open { .. }
             | Command::Continue { .. }
@@ -217,6 +229,16 @@ pub enum CommandError {
         digest: Digest,
         /// The session.
         by: SessionId,
+    },
+    /// A value cannot be kept.
+    #[error("value {key:?} of {plugin} cannot be kept: {why}")]
+    NoValue {
+        /// The plug-in's name.
+        plugin: String,
+        /// The key.
+        key: String,
+        /// Why not.
+        why: String,
     },
     /// The session is in a state in which that makes no sense.
     #[error("session {session} is {state}: {hint}")]

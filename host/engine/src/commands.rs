@@ -56,6 +56,9 @@ impl Engine {
             Command::Revoke { digest, name: _ } => Ok(self.revoke(digest)),
             Command::KeepPackage { package } => Ok(self.keep_package(package)),
             Command::DropPackage { digest } => self.drop_package(digest),
+            Command::KeepValue { session, plugin, key, value } => {
+                self.keep_value(&session, plugin, key, value)
+            }
             Command::SaveTemplate { template } => Ok(self.save_template(template)),
             Command::RemoveTemplate { name } => Ok(self.remove_template(name)),
             Command::ClearQuarantine { host } => self.clear_quarantine(&host),

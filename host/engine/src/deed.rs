@@ -45,6 +45,9 @@ impl Command {
             Command::Revoke { digest, name } => ("revoke", None, component(name, digest)),
             Command::KeepPackage { package } => ("keep-package", None, package.digest.to_string()),
             Command::DropPackage { digest } => ("drop-package", None, digest.to_string()),
+            Command::KeepValue { session, plugin, key, value: _ } => {
+                ("keep-value", Some(session), format!("{key} of {plugin}"))
+            }
             Command::SaveTemplate { template } => ("save-template", None, template.name.clone()),
             Command::RemoveTemplate { name } => ("remove-template", None, name.clone()),
             Command::ClearQuarantine { host } => ("clear-quarantine", None, host.to_string()),

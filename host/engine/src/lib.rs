@@ -29,6 +29,7 @@ mod recorded;
 mod recovery;
 mod standing;
 mod timers;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -315,6 +316,7 @@ impl Engine {
             | Body::EffectUnclear { .. }
             | Body::ActionCalled { .. }
             | Body::Noted { .. }
+            | Body::ValueKept { .. }
             | Body::Queued { .. }
             | Body::MessageEnded { .. } => None,
         };

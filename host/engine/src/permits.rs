@@ -38,6 +38,7 @@ impl Engine {
             | Command::Revoke { .. }
             | Command::KeepPackage { .. }
             | Command::DropPackage { .. }
+            | Command::KeepValue { .. }
             | Command::SaveTemplate { .. }
             | Command::RemoveTemplate { .. }
             | Command::ClearQuarantine { .. } => false,

@@ -17,6 +17,7 @@ use crate::infrastructure::{Driver, Infrastructure, OpenStackSettings};
 use crate::log::{Format, LogSettings};
 use crate::packages::PackageSettings;
 use crate::receivers::Receivers;
+use crate::remote::RemoteSettings;
 use crate::tls::{self, Trust};
 use crate::traces::TraceSettings;
 use crate::wire::terms::TermsText;
@@ -124,6 +125,9 @@ pub struct Settings {
     /// Calls of actions. Only in the file.
     #[arg(skip)]
     pub calls: CallSettings,
+    /// Commands of actions. Only in the file.
+    #[arg(skip)]
+    pub remote: RemoteSettings,
     /// The log.
     #[command(flatten)]
     pub log: LogSettings,
@@ -177,6 +181,8 @@ pub struct Config {
     pub packages: PackageSettings,
     /// Calls of actions.
     pub calls: CallSettings,
+    /// Commands of actions.
+    pub remote: RemoteSettings,
     /// Form of the log.
     pub log: Format,
     /// Where traces go; `None` = nowhere.
@@ -247,6 +253,9 @@ pub enum ConfigError {
     /// What is written about calls of actions means nothing.
     #[error("{0}")]
     Calls(String),
+    /// What is written about commands of actions means nothing.
+    #[error("{0}")]
+    Remote(String),
     /// What is written about packages means nothing.
     #[error("{0}")]
     Packages(String),
@@ -319,6 +328,7 @@ impl Settings {
             keystone: if self.keystone.is_off() { other.keystone } else { self.keystone },
             bus: if self.bus == BusSettings::default() { other.bus } else { self.bus },
             calls: if self.calls == CallSettings::default() { other.calls } else { self.calls },
+            remote: if self.remote == RemoteSettings::default() { other.remote } else { self.remote },
             packages: if self.packages == PackageSettings::default() {
                 other.packages
             } else {
@@ -362,6 +372,7 @@ impl Settings {
         }
         self.packages.policy().map_err(ConfigError::Packages)?;
         self.calls.check().map_err(ConfigError::Calls)?;
+        self.remote.check().map_err(ConfigError::Remote)?;
         Ok(Config {
             listen,
             tokens: self.tokens,
@@ -383,6 +394,7 @@ impl Settings {
             bus: self.bus,
             packages: self.packages,
             calls: self.calls,
+            remote: self.remote,
             log: self.log.format.unwrap_or_default(),
             traces: self.traces.endpoint,
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
@@ -457,6 +469,9 @@ mod tests {
         check("calls_per_second = 0", "nonzero");
         check("[keystone]\nreaders = [\"auditor\"]", "goes with `driver");
         check("[calls.secrets]\nA = \"x\"", "`calls.secrets` holds \"A\"");
+        check("[remote]\nway = \"telnet\"", "unknown variant `telnet`");
+        check("[remote]\nssh_config = \"x\"", "goes with `way = \"ssh\"`");
+        check("[remote]\nway = \"ssh\"\nseconds = 1", "goes with `way = \"sim\"`");
         check("[packages]\nproof = \"signed\"", "`packages.keys` names no key");
         check("deliver_to = [\"http://manager.example\"]", "holds \"http://manager.example\"");
         check("[terms]\nrounds = 0", "terms.rounds is 0");

@@ -12,6 +12,7 @@ pub mod infrastructure;
 pub mod packages;
 pub mod plugins;
 pub mod receivers;
+pub mod remote;
 pub mod wire;
 
 pub mod shell;

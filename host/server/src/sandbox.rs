@@ -10,17 +10,21 @@ use std::sync::Arc;
 
 use fenix_cloud::Cloud;
 use fenix_core::grant::{self, Right};
-use fenix_core::id::{Digest, HostId};
+use fenix_core::id::{Digest, HostId, SessionId};
+use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
 use fenix_core::session::Pin;
 use fenix_core::standing::{Attached, PluginKind};
 use fenix_core::state::State;
+use fenix_engine::command::{Command, CommandError};
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
+use fenix_remote::Remote;
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
-use fenix_wasm::{ActionRunner, Capabilities, Kind, Level, PluginInfo, Plugins, limits};
+use fenix_wasm::{ActionRunner, Capabilities, Kind, Level, PluginInfo, Plugins, ValueError, limits};
 use tokio::runtime::Handle;
 
 use crate::calls::Caller;
 use crate::plugins::Catalogue;
+use crate::shell::desk::{Desk, Refused};
 use crate::shell::hands::ActionPort;
 
 /// Most plug-ins in the configured folder.
@@ -333,6 +337,7 @@ pub struct Actions {
     runner: ActionRunner,
     attacher: Attacher,
     lends: Lends,
+    desk: Desk,
     runtime: Handle,
 }
 
@@ -344,16 +349,17 @@ pub struct Lends {
     pub signer: Signer,
     /// Makes calls over HTTP.
     pub caller: Caller,
+    /// Runs commands on hosts.
+    pub remote: Remote,
 }
 
 /// Signs addresses of packages: as of now, for this server.
 pub type Signer = Box<dyn Fn(&Digest, &HostId) -> String + Send + Sync>;
 
 impl Actions {
-    /// Actions of a sandbox. Their calls wait on `runtime`.
-    pub fn new(sandbox: &Sandbox, lends: Lends, runtime: Handle) -> Actions {
-        let (runner, attacher) = (ActionRunner::new(&sandbox.plugins), sandbox.attacher.clone());
-        Actions { runner, attacher, lends, runtime }
+    /// Actions of a sandbox. Their values are kept at that desk, and their calls wait on `runtime`.
+    pub fn new(attacher: Attacher, lends: Lends, desk: Desk, runtime: Handle) -> Actions {
+        Actions { runner: ActionRunner::new(&attacher.plugins), attacher, lends, desk, runtime }
     }
 }
 
@@ -382,6 +388,32 @@ impl Capabilities for Lent<'_> {
 
     fn http(&mut self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.actions.runtime.block_on(self.actions.lends.caller.call(request))
+    }
+
+    fn remote(&mut self, host: &HostId, call: RemoteCall) -> Result<RemoteState, RemoteError> {
+        if let RemoteCall::Start { id, argv, .. } = &call {
+            let key = &self.assignment.key;
+            tracing::info!(target: "fenix::action", key, %host, id, ?argv, "a command is to be run");
+        }
+        self.actions.runtime.block_on(self.actions.lends.remote.call(host, call))
+    }
+
+    fn value(&mut self, plugin: &str, key: &str) -> Option<String> {
+        let state = self.actions.desk.state();
+        let session = state.session(&SessionId::from(self.assignment.session.as_str()))?;
+        session.values.get(plugin)?.get(key).cloned()
+    }
+
+    fn keep_value(&mut self, plugin: &str, key: &str, value: Option<String>) -> Result<(), ValueError> {
+        let session = SessionId::from(self.assignment.session.as_str());
+        let command = Command::KeepValue { session, plugin: plugin.to_owned(), key: key.to_owned(), value };
+        match self.actions.runtime.block_on(self.actions.desk.command(None, command)) {
+            Ok(_) => Ok(()),
+            Err(Refused::Command(error @ (CommandError::NoValue { .. } | CommandError::NoSession(_)))) => {
+                Err(ValueError::Invalid(error.to_string()))
+            }
+            Err(refused) => Err(ValueError::Unclear(refused.to_string())),
+        }
     }
 
     fn log(&mut self, level: Level, line: &str) {

@@ -9,7 +9,9 @@ use fenix_core::state::State;
 use fenix_engine::ports::{Clock, Journal};
 use fenix_engine::{Engine, RecoveryError, Settings};
 use fenix_packages::fetch::Fetcher;
+use fenix_remote::Remote;
 use fenix_store::{OpenError, Opened, Reserve};
+use fenix_wasm::Plugins;
 use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -28,12 +30,12 @@ use crate::metrics::{Metrics, journal, ports};
 use crate::packages::porter::{self, PorterError};
 use crate::packages::{PackageSettings, Shelf};
 use crate::receivers::Receivers;
-use crate::sandbox::{Actions, Lends, Sandbox, SandboxError};
+use crate::sandbox::{Actions, Attacher, Lends, Sandbox, SandboxError};
 use crate::shell::clock::WallClock;
 use crate::shell::courier::Courier;
 use crate::shell::desk::Desk;
 use crate::shell::feed::Feed;
-use crate::shell::hands::Hands;
+use crate::shell::hands::{ActionPort, Hands};
 use crate::shell::store::Store;
 use crate::shell::writer::{Parts, Writer, damage, whole};
 use crate::tls::{self, TlsError, Trust};
@@ -124,12 +126,12 @@ impl Server {
         let plugins = sandbox.plugins.clone();
         let metrics = Metrics::new();
         let cloud: Arc<dyn Cloud> = Arc::new(ports::Counted::new(infrastructure.cloud, &plugins, &metrics));
-        let runtime = Handle::current();
         let fetcher = fetcher(&config.data_dir, &config.packages, engine.state())?;
         let packages = Shelf::open(&config.data_dir, &fetcher)?;
         let (signer, caller) = (packages.signer(&base, &clock), caller(config.calls)?);
-        let lends = Lends { cloud: cloud.clone(), signer, caller };
-        let actions = ports::Counted::new(Actions::new(&sandbox, lends, runtime.clone()), &plugins, &metrics);
+        let remote = Remote::new(config.remote.way(&config.data_dir));
+        let lends = Lends { cloud: cloud.clone(), signer, caller, remote };
+        let actions = actions(sandbox.attacher.clone(), lends, &plugins, &metrics);
         let history = History::new(store.readers());
         let journal: Box<dyn Journal + Send> =
             Box::new(journal::Counted::new(store.writer(), metrics.clone(), engine.state()));
@@ -137,7 +139,7 @@ impl Server {
         let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &packages.under_way);
         let hands = move |desk: Desk| {
             let porter = Arc::new(porter(&desk));
-            Hands::new(Handle::current(), desk, cloud, Arc::new(actions), porter, courier)
+            Hands::new(Handle::current(), desk.clone(), cloud, actions(desk), porter, courier)
         };
         let parts = Parts {
             journal,
@@ -147,7 +149,7 @@ impl Server {
             workflows: Arc::new(ports::Counted::new(plugins.clone(), &plugins, &metrics)),
             clock: clock.clone(),
         };
-        let (writer, desk) = Writer::start(parts, hands, runtime)?;
+        let (writer, desk) = Writer::start(parts, hands, Handle::current())?;
         log::follow(&desk);
         let (stop, stopped) = watch::channel(false);
         let with_alarms = infrastructure.openstack.filter(|_| has_bus);
@@ -218,6 +220,20 @@ fn recovered(opened: Opened) -> Result<(Engine, Reserve), RecoveryError> {
     let engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, damaged, now)?;
     tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
     Ok((engine, opened.reserve))
+}
+
+/// What runs actions, once there is a desk that keeps their values.
+fn actions(
+    attacher: Attacher,
+    lends: Lends,
+    plugins: &Plugins,
+    metrics: &Arc<Metrics>,
+) -> impl FnOnce(Desk) -> Arc<dyn ActionPort> + use<> {
+    let (plugins, metrics) = (plugins.clone(), metrics.clone());
+    move |desk| {
+        let actions = Actions::new(attacher, lends, desk, Handle::current());
+        Arc::new(ports::Counted::new(actions, &plugins, &metrics))
+    }
 }
 
 /// What carries messages to receivers that are no bus.

@@ -137,6 +137,7 @@ forms! {
     Body::HostMoved { .. } => "host_moved" v 1,
     Body::ActionCalled { .. } => "action_called" v 1,
     Body::Noted { .. } => "noted" v 1,
+    Body::ValueKept { .. } => "value_kept" v 1,
     Body::Queued { .. } => "queued" v 1,
     Body::MessageEnded { .. } => "message_ended" v 1,
     Body::Removed => "removed" v 1,

@@ -3,12 +3,13 @@
 //! The thread is there because a capability is lent for the call only, while an instance can hold nothing that is
 //! lent. The two never run at the same time: the action waits for each answer.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
 
 use fenix_core::id::{Digest, HostId};
 use fenix_core::package::Package;
+use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
 use fenix_engine::ports::{
     ActionError, Assignment, CloudCall, CloudError, CloudReply, MAX_CHECKPOINT, Progress,
 };
@@ -47,6 +48,17 @@ impl Level {
     }
 }
 
+/// Why a value was not kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// It cannot be kept.
+    #[error("{0}")]
+    Invalid(String),
+    /// It may have been kept.
+    #[error("{0}")]
+    Unclear(String),
+}
+
 /// What an action may use, as its caller provides it.
 pub trait Capabilities {
     /// Carries out a call of the infrastructure. Only [`CloudCall::ReadHost`] and [`CloudCall::Reboot`] of the assignment's
@@ -65,6 +77,22 @@ pub trait Capabilities {
     /// There is no answer, and why.
     fn http(&mut self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
 
+    /// Orders something about a command on that host, which is the assignment's; what is started was allowed. Must not block over
+    /// 10 s.
+    ///
+    /// # Errors
+    /// It was not done, or that is not known.
+    fn remote(&mut self, host: &HostId, call: RemoteCall) -> Result<RemoteState, RemoteError>;
+
+    /// The value of that key that the session keeps for the plug-in of that name.
+    fn value(&mut self, plugin: &str, key: &str) -> Option<String>;
+
+    /// Keeps a value, or forgets it: on return it is on disk.
+    ///
+    /// # Errors
+    /// It was not kept, or that is not known.
+    fn keep_value(&mut self, plugin: &str, key: &str, value: Option<String>) -> Result<(), ValueError>;
+
     /// Takes a line that the action wrote: bounded, and fit to be shown.
     fn log(&mut self, level: Level, line: &str);
 }
@@ -75,31 +103,22 @@ pub struct ActionRunner {
     plugins: Plugins,
 }
 
-/// What an action asks of its caller.
-pub(crate) enum Request {
-    Cloud(CloudCall),
-    Address(Digest, HostId),
-    Http(HttpRequest),
-    Log(Level, String),
-}
-
-/// What its caller answers.
-pub(crate) enum Served {
-    Cloud(Result<CloudReply, CloudError>),
-    Address(String),
-    Http(Result<HttpResponse, HttpError>),
-}
+/// Something that an action wants done with what its caller lends.
+type Errand = Box<dyn FnOnce(&mut dyn Capabilities) + Send>;
 
 /// What one call of an action reads and writes.
 pub(crate) struct Acting {
     /// The only host that it may touch.
     pub(crate) host: Option<HostId>,
+    /// Names the assignment.
+    pub(crate) key: String,
+    /// Whose values it keeps.
+    pub(crate) plugin: String,
     pub(crate) log: Lines,
     pub(crate) gate: Gate,
     /// What the session brought.
     pub(crate) packages: Vec<Package>,
-    requests: SyncSender<Request>,
-    replies: Receiver<Served>,
+    errands: SyncSender<Errand>,
     memory: Memory,
     calls: u32,
     until: Instant,
@@ -118,38 +137,26 @@ impl Acting {
         Ok(())
     }
 
-    /// Has the caller carry out a call, and waits for the answer.
-    pub(crate) fn cloud(&mut self, call: CloudCall) -> Result<Result<CloudReply, CloudError>, Breach> {
-        match self.ask(Request::Cloud(call))? {
-            Served::Cloud(answer) => Ok(answer),
-            Served::Address(_) | Served::Http(_) => Err(Breach::CallerGone),
-        }
+    /// Has the caller do something, and waits for what comes of it.
+    pub(crate) fn ask<T: Send + 'static>(
+        &mut self,
+        errand: impl FnOnce(&mut dyn Capabilities) -> T + Send + 'static,
+    ) -> Result<T, Breach> {
+        let (served, answer) = sync_channel(1);
+        self.tell(move |lent| {
+            // Whoever asked has one place for the answer, and waits.
+            let _ended_meanwhile = served.send(errand(lent));
+        })?;
+        // If a capability panics its answer is dropped, and the guest does not wait for ever.
+        answer.recv().map_err(|_| Breach::CallerGone)
     }
 
-    /// Has the caller sign an address.
-    pub(crate) fn address(&mut self, package: Digest, host: HostId) -> Result<String, Breach> {
-        match self.ask(Request::Address(package, host))? {
-            Served::Address(address) => Ok(address),
-            Served::Cloud(_) | Served::Http(_) => Err(Breach::CallerGone),
-        }
-    }
-
-    /// Has the caller make a call.
-    pub(crate) fn http(&mut self, request: HttpRequest) -> Result<Result<HttpResponse, HttpError>, Breach> {
-        match self.ask(Request::Http(request))? {
-            Served::Http(answer) => Ok(answer),
-            Served::Cloud(_) | Served::Address(_) => Err(Breach::CallerGone),
-        }
-    }
-
-    fn ask(&mut self, request: Request) -> Result<Served, Breach> {
-        self.request(request)?;
-        self.replies.recv().map_err(|_| Breach::CallerGone)
-    }
-
-    /// Hands the caller something.
-    pub(crate) fn request(&mut self, request: Request) -> Result<(), Breach> {
-        self.requests.send(request).map_err(|_| Breach::CallerGone)
+    /// Has the caller do something of which nothing comes back.
+    pub(crate) fn tell(
+        &mut self,
+        errand: impl FnOnce(&mut dyn Capabilities) + Send + 'static,
+    ) -> Result<(), Breach> {
+        self.errands.send(Box::new(errand)).map_err(|_| Breach::CallerGone)
     }
 }
 
@@ -178,27 +185,29 @@ impl ActionRunner {
             return Err(unusable(format!("{} is a plug-in of kind {}", loaded.info.name, loaded.info.kind)));
         };
         // One place: whoever asks for something waits until it was taken.
-        let (requests, to_serve) = sync_channel(1);
-        let (served, replies) = sync_channel(1);
+        let (errands, to_serve) = sync_channel::<Errand>(1);
         let acting = Acting {
             host: assignment.host.clone(),
+            key: assignment.key.clone(),
+            plugin: loaded.info.name.clone(),
             log: Lines::default(),
             gate: Gate { asked: loaded.info.asks.clone(), granted: assignment.granted.clone() },
             packages: assignment.packages.clone(),
-            requests,
-            replies,
+            errands,
             memory: Memory::default(),
             calls: 0,
             until: Instant::now() + limits::ACTION_TIME,
         };
         thread::scope(|scope| {
-            // Owned in here: if a capability panics they are dropped, and the guest does not wait for ever.
-            let (to_serve, served) = (to_serve, served);
+            // Owned in here: if a capability panics it is dropped, and the guest does not wait for ever.
+            let to_serve = to_serve;
             let guest = thread::Builder::new()
                 .name(format!("action {}", loaded.info.name))
                 .spawn_scoped(scope, || self.call(&loaded, code, acting, assignment))
                 .map_err(|error| unusable(format!("no thread can be started: {error}")))?;
-            serve(&to_serve, &served, capabilities);
+            for errand in to_serve {
+                errand(capabilities);
+            }
             guest.join().unwrap_or_else(|_| {
                 Err(ActionError::Trapped(format!("{}: the host failed", loaded.info.name)))
             })
@@ -227,24 +236,6 @@ impl ActionRunner {
             Err(error) => {
                 Err(ActionError::Trapped(format!("{name}: {}", describe(&error, &store.data().log))))
             }
-        }
-    }
-}
-
-/// The caller's side: serves until the guest is done.
-fn serve(requests: &Receiver<Request>, replies: &SyncSender<Served>, capabilities: &mut dyn Capabilities) {
-    for request in requests {
-        let served = match request {
-            Request::Log(level, line) => {
-                capabilities.log(level, &line);
-                continue;
-            }
-            Request::Cloud(call) => Served::Cloud(capabilities.cloud(call)),
-            Request::Http(request) => Served::Http(capabilities.http(request)),
-            Request::Address(package, host) => Served::Address(capabilities.address(&package, &host)),
-        };
-        if replies.send(served).is_err() {
-            return;
         }
     }
 }

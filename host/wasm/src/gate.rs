@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use fenix_core::grant::Right;
 use fenix_core::http_rule::{HttpCall, HttpRule};
+use fenix_core::remote::RemoteRule;
+
+use crate::limits;
+use crate::text::clean;
 
 /// What one component may use in one call.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,35 @@ impl Gate {
         }
         if !self.granted.contains(right) {
             return Err(ungranted(&what, right.word()));
+        }
+        Ok(())
+    }
+
+    /// Lets a command be run.
+    ///
+    /// # Errors
+    /// Names the command, and who can allow it.
+    pub(crate) fn open_command(&self, argv: &[String]) -> Result<(), String> {
+        let what = format!("remote.start of {}", clean(&argv.join(" "), limits::REASON_BYTES));
+        let allows = |rights: &[Right]| commands(rights).any(|rule| rule.allows(argv));
+        match (allows(&self.asked), allows(&self.granted)) {
+            (false, _) => Err(unasked(&what, "it")),
+            (true, false) => Err(ungranted(&what, "it")),
+            (true, true) => Ok(()),
+        }
+    }
+
+    /// Lets what was started be looked after.
+    ///
+    /// # Errors
+    /// Says that nothing could be started.
+    pub(crate) fn open_commands(&self, function: &str) -> Result<(), String> {
+        let what = format!("remote.{function}");
+        if commands(&self.asked).next().is_none() {
+            return Err(unasked(&what, "any command"));
+        }
+        if commands(&self.granted).next().is_none() {
+            return Err(ungranted(&what, "any command"));
         }
         Ok(())
     }
@@ -53,7 +86,14 @@ impl Gate {
 fn rules(rights: &[Right]) -> impl Iterator<Item = &HttpRule> {
     rights.iter().filter_map(|right| match right {
         Right::Http(rule) => Some(rule),
-        Right::Cloud | Right::Packages => None,
+        Right::Cloud | Right::Packages | Right::Kv | Right::Remote(_) => None,
+    })
+}
+
+fn commands(rights: &[Right]) -> impl Iterator<Item = &RemoteRule> {
+    rights.iter().filter_map(|right| match right {
+        Right::Remote(rule) => Some(rule),
+        Right::Cloud | Right::Packages | Right::Kv | Right::Http(_) => None,
     })
 }
 
@@ -124,5 +164,38 @@ mod tests {
         check(&any, &[], Err("no administrator"));
         check(&[http("POST https://b.example/*")], &any, Err("did not ask for it"));
         check(&[Right::Cloud], &any, Err("did not ask for it"));
+    }
+
+    #[test]
+    fn a_command_needs_both_and_is_looked_after_by_whoever_could_start_one() {
+        let remote = |rule: &str| Right::Remote(rule.parse().unwrap());
+        let check = |asked: &[Right], granted: &[Right], started: Option<&str>, polled: Option<&str>| {
+            let gate = gate(asked, granted);
+            let argv = ["apt-get", "install", "x"].map(str::to_owned);
+            let refused = |result: Result<(), String>, expected: Option<&str>| match (result, expected) {
+                (Ok(()), None) => {}
+                (Err(why), Some(part)) => assert!(why.starts_with("remote.") && why.contains(part), "{why}"),
+                other => panic!("{asked:?} {granted:?}: {other:?}"),
+            };
+            refused(gate.open_command(&argv), started);
+            refused(gate.open_commands("poll"), polled);
+        };
+        let (any, install) = ([remote("**")], [remote("apt-get install *"), remote("true")]);
+        check(&any, &install, None, None);
+        check(&install, &any, None, None);
+        check(
+            &any,
+            &install[1..],
+            Some("remote.start of apt-get install x: no administrator has granted it"),
+            None,
+        );
+        check(&install[1..], &any, Some("did not ask for it"), None);
+        check(
+            &any,
+            &[Right::Cloud],
+            Some("no administrator"),
+            Some("remote.poll: no administrator has granted any command"),
+        );
+        check(&[], &any, Some("did not ask"), Some("did not ask for any command"));
     }
 }

@@ -27,6 +27,6 @@ mod plugins;
 mod text;
 mod workflow;
 
-pub use action::{ActionRunner, Capabilities, Level};
+pub use action::{ActionRunner, Capabilities, Level, ValueError};
 pub use manifest::{Kind, Manifest, ManifestError, inspect};
 pub use plugins::{AttachError, PluginInfo, Plugins, SetUpError};

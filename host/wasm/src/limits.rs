@@ -50,6 +50,9 @@ pub const REASON_BYTES: usize = 512;
 /// Bytes of an id that a plug-in passes. Infrastructures name things with UUIDs and host names (255).
 pub const ID_BYTES: usize = 255;
 
+/// Bytes of a command's name.
+pub const COMMAND_NAME_BYTES: usize = 64;
+
 /// Bytes of a note's key: an id, and a word before it.
 pub const NOTE_KEY_BYTES: usize = 320;
 

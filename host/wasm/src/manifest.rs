@@ -2,6 +2,7 @@
 
 use fenix_core::grant::Right;
 use fenix_core::http_rule::HttpRule;
+use fenix_core::remote::RemoteRule;
 use std::fmt;
 
 use serde::Deserialize;
@@ -20,8 +21,8 @@ const CONTRACT: [u32; 3] = [0, 1, 0];
 /// Longest name and version of a plug-in in bytes: they stand in keys, file names and messages.
 const MAX_NAME: usize = 64;
 
-/// Most rules of calls over HTTP in a manifest: people read them before they grant them.
-const MAX_CALLS: usize = 16;
+/// Most rules of a kind in a manifest: people read them before they grant them.
+const MAX_RULES: usize = 16;
 
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -46,7 +47,7 @@ impl Kind {
     fn imports(self) -> &'static [&'static str] {
         match self {
             Kind::Workflow => &["types", "view", "plan", "log"],
-            Kind::Action => &["cloud", "http", "log", "packages"],
+            Kind::Action => &["cloud", "http", "kv", "log", "packages", "remote"],
         }
     }
 }
@@ -75,6 +76,9 @@ pub struct Manifest {
     /// The calls over HTTP that it wants to make; an import alone would ask for anything.
     #[serde(default)]
     http: Vec<HttpRule>,
+    /// The commands that it wants to run on a host, likewise.
+    #[serde(default)]
+    remote: Vec<RemoteRule>,
 }
 
 /// Why a component is not a plug-in that this host runs.
@@ -109,9 +113,9 @@ pub enum ManifestError {
         /// The kind.
         kind: Kind,
     },
-    /// It wants to make calls, and nobody knows which.
-    #[error("it imports http and its manifest names no calls; list them as `http` of fenix_sdk::action!")]
-    AnyCall,
+    /// It wants to make calls or run commands, and nobody knows which.
+    #[error("it imports {0} and its manifest does not say for what; list it as `{0}` of fenix_sdk::action!")]
+    Anything(&'static str),
     /// It does not do what its kind is for.
     #[error("it says that it is of kind {kind} and does not export {PACKAGE}{kind}")]
     MissingExport {
@@ -154,12 +158,15 @@ pub fn inspect(component: &[u8]) -> Result<Manifest, ManifestError> {
         return Err(ManifestError::MissingExport { kind });
     }
     let imports = |word: &str| found.imports.iter().any(|import| interface(import) == Some(word));
-    if imports("http") && manifest.http.is_empty() {
-        return Err(ManifestError::AnyCall);
+    for (word, is_empty) in [("http", manifest.http.is_empty()), ("remote", manifest.remote.is_empty())] {
+        if is_empty && imports(word) {
+            return Err(ManifestError::Anything(word));
+        }
     }
-    let plain = Right::PLAIN.into_iter().filter(|right| imports(right.word()));
-    let calls = manifest.http.iter().cloned().map(Right::Http).filter(|right| imports(right.word()));
-    Ok(Manifest { asks: plain.chain(calls).collect(), ..manifest })
+    let calls = manifest.http.iter().cloned().map(Right::Http);
+    let commands = manifest.remote.iter().cloned().map(Right::Remote);
+    let asks = Right::PLAIN.into_iter().chain(calls).chain(commands).filter(|right| imports(right.word()));
+    Ok(Manifest { asks: asks.collect(), ..manifest })
 }
 
 /// Collects the component's own imports and exports, and the manifests at any depth.
@@ -208,8 +215,10 @@ fn parse(text: &[u8]) -> Result<Manifest, ManifestError> {
     if !is_plain(&manifest.name, &[]) {
         return Err(unreadable(format!("{:?} is no name: 1 to {MAX_NAME} of a-z, 0-9 and -", manifest.name)));
     }
-    if manifest.http.len() > MAX_CALLS {
-        return Err(unreadable(format!("`http` has more than {MAX_CALLS} rules")));
+    for (word, rules) in [("http", manifest.http.len()), ("remote", manifest.remote.len())] {
+        if rules > MAX_RULES {
+            return Err(unreadable(format!("`{word}` has more than {MAX_RULES} rules")));
+        }
     }
     if !is_plain(&manifest.version, &['.', '+']) {
         return Err(unreadable(format!("{:?} is no version", manifest.version)));

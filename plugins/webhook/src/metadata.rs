@@ -89,18 +89,8 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// A text with the names replaced.
     pub(crate) fn fill(&self, text: &str) -> Result<String, Failure> {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("{{") {
-            let Some((name, after)) = after.split_once("}}") else {
-                return Err(Failure::BadMetadata(format!("webhook: {text:?} has a {{{{ without its }}}}")));
-            };
-            out.push_str(before);
-            out.push_str(&self.value(name)?);
-            rest = after;
-        }
-        out.push_str(rest);
-        Ok(out)
+        let wrong = |why: String| Failure::BadMetadata(format!("webhook: {why}"));
+        fenix_sdk::template::fill(text, |name| self.value(name), wrong)
     }
 
     fn value(&self, name: &str) -> Result<String, Failure> {

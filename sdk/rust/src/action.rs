@@ -1,12 +1,16 @@
-//! What an action is told and can do; see `wit/action.wit`, and `wit/cloud.wit`, `packages.wit` and `http.wit` for the
-//! capabilities.
+//! What an action is told and can do; see `wit/action.wit`, and `wit/cloud.wit`, `packages.wit`, `http.wit`, `remote.wit` and
+//! `kv.wit` for the capabilities.
 
-use crate::bindings::action::fenix::plugin::{cloud, http, packages};
+use crate::bindings::action::fenix::plugin::{cloud, http, kv, packages, remote};
 
 pub use crate::bindings::action::exports::fenix::plugin::action::{Again, Assignment, Failure, Progress};
 pub use crate::bindings::action::fenix::plugin::cloud::{Error as CloudError, HostStatus};
 pub use crate::bindings::action::fenix::plugin::http::{Error as HttpError, Header, Request, Response};
+pub use crate::bindings::action::fenix::plugin::kv::Error as KvError;
 pub use crate::bindings::action::fenix::plugin::packages::{Error as PackageError, Package};
+pub use crate::bindings::action::fenix::plugin::remote::{
+    Ending, Error as RemoteError, State as CommandState,
+};
 
 /// Makes the crate an action.
 ///
@@ -21,14 +25,18 @@ pub use crate::bindings::action::fenix::plugin::packages::{Error as PackageError
 /// # fn main() {}
 /// ```
 ///
-/// What it takes first is what it may use: `&mut dyn Cloud`, `&mut dyn Packages`, `&mut dyn Http`, or `&mut dyn Host` for all of
-/// them. A component asks for what its code calls, and an administrator grants it, or not (`fenix plugin grant`). Calls over HTTP
-/// are asked for by rules, of which a grant may be a part: `http: ["GET,POST https://*/*"]`.
+/// What it takes first is what it may use: `&mut dyn Cloud`, `&mut dyn Packages`, `&mut dyn Http`, `&mut dyn Remote`, `&mut dyn
+/// Kv`, or `&mut dyn Host` for all of them. A component asks for what its code calls, and an administrator grants it, or not
+/// (`fenix plugin grant`). Calls over HTTP and commands are asked for by rules, of which a grant may be a part: `http: ["GET,POST
+/// https://*/*"]`, `remote: ["apt-get install --yes *"]`.
 ///
 /// The version is the crate's. The name is 1 to 64 of `a-z`, `0-9` and `-`.
 #[macro_export]
 macro_rules! action {
-    (name: $name:literal, run: $run:path $(, http: [$($rule:literal),* $(,)?])? $(,)?) => {
+    (
+        name: $name:literal, run: $run:path
+        $(, http: [$($http:literal),* $(,)?])? $(, remote: [$($remote:literal),* $(,)?])? $(,)?
+    ) => {
         const _: fn(
             &$crate::action::Assignment,
             ::core::option::Option<&str>,
@@ -52,7 +60,7 @@ macro_rules! action {
                 }
             }
     $crate::bindings::action::export_action!(Component with_types_in $crate::bindings::action);
-            $crate::__manifest!($name, "action" $(, http: [$($rule),*])?);
+            $crate::__manifest!($name, "action" $(, http: [$($http),*])? $(, remote: [$($remote),*])?);
         };
     };
 }
@@ -96,10 +104,46 @@ pub trait Http {
     fn send(&mut self, request: &Request) -> Result<Response, HttpError>;
 }
 
-/// All capabilities.
-pub trait Host: Cloud + Packages + Http {}
+/// Commands on the host of the assignment; documented in `wit/remote.wit`.
+pub trait Remote {
+    /// Starts a command, unless one was started or killed under that name.
+    ///
+    /// # Errors
+    /// On `unclear` it may have been started: call again.
+    fn start(&mut self, name: &str, argv: &[String], stdin: &str) -> Result<(), RemoteError>;
 
-impl<T: Cloud + Packages + Http> Host for T {}
+    /// Looks how a command stands.
+    ///
+    /// # Errors
+    /// The host did not say.
+    fn poll(&mut self, name: &str) -> Result<CommandState, RemoteError>;
+
+    /// Ends a command; one that was not started never will be.
+    ///
+    /// # Errors
+    /// On `unclear` it may have been killed: call again.
+    fn kill(&mut self, name: &str) -> Result<(), RemoteError>;
+}
+
+/// Values that the actions of one plug-in keep for each other in a session; documented in `wit/kv.wit`.
+pub trait Kv {
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// It was not granted, or the key is none.
+    fn get(&mut self, key: &str) -> Result<Option<String>, KvError>;
+
+    /// Keeps a value, or forgets it; on return it is on disk.
+    ///
+    /// # Errors
+    /// On `unclear` it may have been kept: call again.
+    fn set(&mut self, key: &str, value: Option<&str>) -> Result<(), KvError>;
+}
+
+/// All capabilities.
+pub trait Host: Cloud + Packages + Http + Remote + Kv {}
+
+impl<T: Cloud + Packages + Http + Remote + Kv> Host for T {}
 
 /// The host's own functions. They exist in a component only; natively each of them panics.
 #[derive(Clone, Copy, Debug)]
@@ -126,5 +170,26 @@ impl Packages for Imports {
 impl Http for Imports {
     fn send(&mut self, request: &Request) -> Result<Response, HttpError> {
         http::send(request)
+    }
+}
+
+impl Remote for Imports {
+    fn start(&mut self, name: &str, argv: &[String], stdin: &str) -> Result<(), RemoteError> {
+        remote::start(name, argv, stdin)
+    }
+    fn poll(&mut self, name: &str) -> Result<CommandState, RemoteError> {
+        remote::poll(name)
+    }
+    fn kill(&mut self, name: &str) -> Result<(), RemoteError> {
+        remote::kill(name)
+    }
+}
+
+impl Kv for Imports {
+    fn get(&mut self, key: &str) -> Result<Option<String>, KvError> {
+        kv::get(key)
+    }
+    fn set(&mut self, key: &str, value: Option<&str>) -> Result<(), KvError> {
+        kv::set(key, value)
     }
 }

@@ -19,6 +19,7 @@ pub mod bindings;
 pub mod log;
 #[doc(hidden)]
 pub mod manifest;
+pub mod template;
 pub mod testing;
 pub mod types;
 pub mod workflow;

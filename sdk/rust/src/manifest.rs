@@ -1,5 +1,5 @@
 //! What a plug-in says about itself, in the custom section `fenix:plugin` of its module: JSON text with `name`,
-//! `version`, `kind`, `http` and `contract`, so that nobody has to run it to know what it is.
+//! `version`, `kind`, `http`, `remote` and `contract`, so that nobody has to run it to know what it is.
 
 /// Longest name of a plug-in in bytes: it stands in keys, file names and messages.
 pub const MAX_NAME: usize = 64;
@@ -32,7 +32,7 @@ pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __manifest {
-    ($name:literal, $kind:literal $(, http: [$($rule:literal),*])?) => {
+    ($name:literal, $kind:literal $(, http: [$($http:literal),*])? $(, remote: [$($remote:literal),*])?) => {
         const _: () = {
             const TEXT: &str = ::core::concat!(
                 "{\"name\":\"",
@@ -42,7 +42,9 @@ macro_rules! __manifest {
                 "\",\"kind\":\"",
                 $kind,
                 "\",\"http\":[",
-                $crate::__list!($($($rule),*)?),
+                $crate::__list!($($($http),*)?),
+                "],\"remote\":[",
+                $crate::__list!($($($remote),*)?),
                 "],\"contract\":\"0.1.0\"}"
             );
             #[unsafe(link_section = "fenix:plugin")]

@@ -1,9 +1,12 @@
 //! Stand-ins for the host, for the tests of a plug-in: plain data that answers, and a list of what was wanted.
 
+mod remote;
+
 use std::collections::BTreeMap;
 
 use crate::action::{
-    Cloud, CloudError, HostStatus, Http, HttpError, Package, PackageError, Packages, Request, Response,
+    Cloud, CloudError, CommandState, HostStatus, Http, HttpError, Kv, KvError, Package, PackageError,
+    Packages, Remote, RemoteError, Request, Response,
 };
 use crate::types::{
     AskDecision, AskId, AskKind, AskStatus, Condition, Decision, HostKind, HostStage, MoveDecision, MoveHow,
@@ -13,6 +16,8 @@ use crate::workflow::{
     AskInfo, Candidate, Decide, EffectInfo, HostInfo, InstanceInfo, MovableKind, PAGE, Placement, Plan,
     ProjectInfo, Readiness, SessionInfo, SessionTerms, Trigger, View, Waiting, Wakeup, WorkState,
 };
+
+pub use remote::{Command, FakeRemote};
 
 /// A view made of plain data. Lists may be in any order; they are shown sorted by id, in pages, as by the host.
 #[derive(Clone, Debug)]
@@ -446,6 +451,10 @@ pub struct FakeHost {
     pub sent: Vec<Request>,
     /// How the next calls are answered, the first one first; with none left nobody is reached.
     pub answers: std::collections::VecDeque<Result<Response, HttpError>>,
+    /// Its commands.
+    pub remote: FakeRemote,
+    /// What is kept.
+    pub values: std::collections::BTreeMap<String, String>,
 }
 
 impl FakeHost {
@@ -460,6 +469,8 @@ impl FakeHost {
             asked,
             sent,
             answers: std::collections::VecDeque::new(),
+            remote: FakeRemote::default(),
+            values: std::collections::BTreeMap::new(),
         }
     }
 
@@ -484,6 +495,34 @@ impl Http for FakeHost {
         self.sent.push(request.clone());
         let nobody = || Err(HttpError::Unreachable("nobody is there".to_owned()));
         self.answers.pop_front().unwrap_or_else(nobody)
+    }
+}
+
+impl Remote for FakeHost {
+    fn start(&mut self, name: &str, argv: &[String], stdin: &str) -> Result<(), RemoteError> {
+        self.remote.start(name, argv, stdin)
+    }
+
+    fn poll(&mut self, name: &str) -> Result<CommandState, RemoteError> {
+        self.remote.poll(name)
+    }
+
+    fn kill(&mut self, name: &str) -> Result<(), RemoteError> {
+        self.remote.kill(name)
+    }
+}
+
+impl Kv for FakeHost {
+    fn get(&mut self, key: &str) -> Result<Option<String>, KvError> {
+        Ok(self.values.get(key).cloned())
+    }
+
+    fn set(&mut self, key: &str, value: Option<&str>) -> Result<(), KvError> {
+        match value {
+            Some(value) => self.values.insert(key.to_owned(), value.to_owned()),
+            None => self.values.remove(key),
+        };
+        Ok(())
     }
 }
 

@@ -1,13 +1,14 @@
 //! Workflows and actions, as a simulation runs them: at once, whatever virtual time they are said to take.
 
 use fenix_core::id::{Digest, HostId};
+use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
 use fenix_core::session::Pin;
 use fenix_core::view::{Verdict, View, Wakeup};
 use fenix_engine::ports::{
     ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, WorkflowError, Workflows,
 };
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
-use fenix_wasm::{ActionRunner, AttachError, Capabilities, Level, SetUpError};
+use fenix_wasm::{ActionRunner, AttachError, Capabilities, Level, SetUpError, ValueError};
 
 /// What an action may do to the cloud while it is called.
 pub trait Hand {
@@ -116,6 +117,18 @@ impl Capabilities for Grip<'_> {
 
     fn http(&mut self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
         Err(HttpError::Unreachable("nobody is out there in virtual time".to_owned()))
+    }
+
+    fn remote(&mut self, _: &HostId, _: RemoteCall) -> Result<RemoteState, RemoteError> {
+        Err(RemoteError::Refused("no command runs in virtual time".to_owned()))
+    }
+
+    fn value(&mut self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn keep_value(&mut self, _: &str, _: &str, _: Option<String>) -> Result<(), ValueError> {
+        Err(ValueError::Invalid("nothing is kept in virtual time".to_owned()))
     }
 
     fn log(&mut self, _: Level, _: &str) {}

@@ -18,6 +18,7 @@ mod backup;
 mod bad_input;
 mod calls;
 mod command_line;
+mod commands;
 mod configuration;
 mod conformance;
 mod constraints;

@@ -21,6 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fenix-cloud", &["fenix-core", "fenix-engine"]),
     // What it fetches nobody reads before it is checked: neither the sandbox nor the engine.
     ("fenix-packages", &["fenix-core"]),
+    // What a host is told. Neither the sandbox nor the engine has a part in how it gets there.
+    ("fenix-remote", &["fenix-core"]),
     ("fenix-sdk", &[]),
     ("fenix-plugin-build", &[]),
     ("fenix-shipped", &["fenix-plugin-build"]),
@@ -34,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const TESTS: [&str; 2] = ["fenix-tests", "fenix-fuzz"];
 
 /// What the server puts together: packages come over a network that virtual time does not have.
-const BELOW_THE_SERVER: [&str; 9] = [
+const BELOW_THE_SERVER: [&str; 10] = [
     "fenix-core",
     "fenix-verify",
     "fenix-engine",
@@ -42,6 +44,7 @@ const BELOW_THE_SERVER: [&str; 9] = [
     "fenix-wasm",
     "fenix-cloud",
     "fenix-packages",
+    "fenix-remote",
     "fenix-shipped",
     "fenix-plugin-build",
 ];
@@ -62,7 +65,7 @@ const BELOW_THE_SHELLS: [&str; 8] = [
 const MAY_REACH: &[(&str, &[&str])] = &[
     ("wasmtime", &["fenix-wasm", "fenix-sim", "fenix"]),
     ("sled", &["fenix-store", "fenix-sim", "fenix"]),
-    ("tokio", &["fenix-cloud", "fenix-packages", "fenix-sim", "fenix"]),
+    ("tokio", &["fenix-cloud", "fenix-packages", "fenix-remote", "fenix-sim", "fenix"]),
     ("rand", &["fenix-cloud", "fenix-sim", "fenix"]),
     ("axum", &["fenix"]),
     ("clap", &["fenix"]),

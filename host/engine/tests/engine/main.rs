@@ -17,4 +17,5 @@ mod replay;
 mod replies;
 mod services;
 mod standing;
+mod values;
 mod work;

@@ -95,7 +95,9 @@ impl From<Refused> for ApiError {
 fn status_of(error: &CommandError) -> StatusCode {
     match error {
         CommandError::NoSession(_) | CommandError::NoProject { .. } => StatusCode::NOT_FOUND,
-        CommandError::NoHost(_) | CommandError::BadReply(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        CommandError::NoHost(_) | CommandError::BadReply(_) | CommandError::NoValue { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         CommandError::Foreign(_) => StatusCode::FORBIDDEN,
         CommandError::NoHosts
         | CommandError::Leased { .. }

@@ -16,6 +16,7 @@ use crate::bus::{BusSettings, DEFAULT_EXCHANGE, shown};
 use crate::calls::CallSettings;
 use crate::infrastructure::{Infrastructure, OpenStackSettings};
 use crate::packages::{AccountSettings, PackageSettings};
+use crate::remote::RemoteSettings;
 use crate::tls::Trust;
 
 /// One setting: its key, with those of the tables around it, and its value; `null` = none.
@@ -40,6 +41,7 @@ impl Config {
             bus: BusSettings { brokers, exchange, durable, ca },
             packages,
             calls: CallSettings { ca: calls_ca, secrets },
+            remote: RemoteSettings { way, ssh_config, seconds },
             log,
             traces,
             retention_days,
@@ -82,6 +84,9 @@ impl Config {
         all.extend([
             ("calls.ca", file(calls_ca.as_ref())),
             ("calls.secrets", json!(secrets)),
+            ("remote.way", json!(way.word())),
+            ("remote.ssh_config", file(ssh_config.as_ref())),
+            ("remote.seconds", json!(seconds)),
             ("log.format", word_of(log)),
             ("traces.endpoint", json!(traces)),
             ("store.retention_days", json!(retention_days)),

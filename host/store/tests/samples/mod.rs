@@ -37,8 +37,10 @@ pub(crate) fn records() -> Vec<Record> {
     let last = signed().into_iter().chain(commanded()).chain(special()).map(|body| (None, body));
     let brought = bringing().into_iter().map(|body| (Some(SESSION.into()), body));
     let granted = granting().into_iter().map(|body| (None, body));
-    let all =
-        installation.chain(session).chain(later).chain(latest).chain(last).chain(brought).chain(granted);
+    let kept = keeping().into_iter().map(|body| (Some(SESSION.into()), body));
+    let wider = granting_more().into_iter().map(|body| (None, body));
+    let all = installation.chain(session).chain(later).chain(latest).chain(last);
+    let all = all.chain(brought).chain(granted).chain(kept).chain(wider);
     let numbered = all.zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
@@ -343,7 +345,7 @@ fn bringing() -> Vec<Body> {
 
 fn granting() -> Vec<Body> {
     let http = Right::Http("POST https://hooks.example/v1/* with token".parse().expect("a rule"));
-    let all: Vec<Right> = Right::PLAIN.into_iter().chain([http]).collect();
+    let all = [Right::Cloud, Right::Packages, http];
     let grant = |rights: &[Right]| Grant { digest: "ab".repeat(32).into(), rights: rights.to_vec() };
     let package = KeptPackage { digest: "ab".repeat(32).into(), bytes: 3_221_225_472 };
     vec![
@@ -353,6 +355,20 @@ fn granting() -> Vec<Body> {
         Body::PackageDropped { digest: package.digest.clone() },
         Body::PackageKept { package },
     ]
+}
+
+fn keeping() -> Vec<Body> {
+    let kept = |value: Option<&str>| Body::ValueKept {
+        plugin: "masakari".into(),
+        key: "was compute-1".into(),
+        value: value.map(str::to_owned),
+    };
+    vec![kept(Some("false")), kept(None)]
+}
+
+fn granting_more() -> Vec<Body> {
+    let remote = Right::Remote("apt-get install --yes ./* **".parse().expect("a rule"));
+    vec![Body::Granted { grant: Grant { digest: "ab".repeat(32).into(), rights: vec![Right::Kv, remote] } }]
 }
 
 fn asking() -> Vec<Body> {

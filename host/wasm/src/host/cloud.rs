@@ -29,7 +29,7 @@ impl Acting {
             Ok(host) => host,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(match self.cloud(CloudCall::Reboot { host, boot })? {
+        Ok(match self.ask(|lent| lent.cloud(CloudCall::Reboot { host, boot }))? {
             Ok(CloudReply::Accepted) => Ok(()),
             Ok(CloudReply::All { .. } | CloudReply::Host { .. } | CloudReply::Instance(_)) => Err(odd()),
             Err(error) => Err(convert::cloud_error(error)),
@@ -49,7 +49,7 @@ impl wit::Host for Acting {
             Ok(host) => host,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(match self.cloud(CloudCall::ReadHost { host })? {
+        Ok(match self.ask(|lent| lent.cloud(CloudCall::ReadHost { host }))? {
             Ok(CloudReply::Host { host: Some(host), .. }) => Ok(convert::host_status(host)),
             Ok(CloudReply::Host { host: None, .. }) => Err(wit::Error::NotFound(format!("host {id}"))),
             Ok(CloudReply::All { .. } | CloudReply::Instance(_) | CloudReply::Accepted) => Err(odd()),

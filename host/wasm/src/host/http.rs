@@ -89,6 +89,6 @@ impl wit::Host for Acting {
             Ok(request) => request,
             Err(refused) => return Ok(Err(refused)),
         };
-        Ok(self.http(request)?.map(response).map_err(error))
+        Ok(self.ask(|lent| lent.http(request))?.map(response).map_err(error))
     }
 }

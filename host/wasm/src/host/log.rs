@@ -1,6 +1,6 @@
 //! The interface `log`, for both kinds of plug-ins.
 
-use crate::action::{Acting, Level, Request};
+use crate::action::{Acting, Level};
 use crate::bindings::workflow::fenix::plugin::log as wit;
 use crate::workflow::Deciding;
 
@@ -28,7 +28,7 @@ impl wit::Host for Acting {
         self.count()?;
         let level = Level::from(level);
         if let Some(line) = self.log.push(level.name(), &message) {
-            self.request(Request::Log(level, line))?;
+            self.tell(move |lent| lent.log(level, &line))?;
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 mod cloud;
 mod http;
+mod kv;
 mod log;
 mod packages;
 mod plan;
+mod remote;
 mod view;

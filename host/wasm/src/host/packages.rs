@@ -26,7 +26,7 @@ impl Acting {
             return Ok(Err(wit::Error::NotFound(why)));
         };
         let digest = package.digest.clone();
-        Ok(Ok(self.address(digest, host)?))
+        Ok(Ok(self.ask(move |lent| lent.address(&digest, &host))?))
     }
 }
 

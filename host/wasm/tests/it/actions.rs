@@ -2,6 +2,8 @@
 
 use fenix_core::grant::Right;
 use fenix_core::id::{Digest, HostId};
+use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fenix_core::inventory::{Host, HostKind, Resources, Service};
@@ -9,7 +11,7 @@ use fenix_core::package::Package;
 use fenix_core::time::Millis;
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
-use fenix_wasm::{ActionRunner, Capabilities, Level, Plugins};
+use fenix_wasm::{ActionRunner, Capabilities, Level, Plugins, ValueError};
 
 use crate::guest::{action, action_with, workflow};
 
@@ -21,6 +23,8 @@ struct Fake {
     lines: Vec<(Level, String)>,
     requests: Vec<HttpRequest>,
     answer: Option<Result<CloudReply, CloudError>>,
+    commands: Vec<(HostId, RemoteCall)>,
+    values: BTreeMap<String, String>,
 }
 
 impl Capabilities for Fake {
@@ -59,6 +63,21 @@ impl Capabilities for Fake {
         self.requests.push(request);
         let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
         Ok(HttpResponse { status: 201, headers, body: b"done".to_vec() })
+    }
+
+    fn remote(&mut self, host: &HostId, call: RemoteCall) -> Result<RemoteState, RemoteError> {
+        let is_there = self.commands.iter().any(|(_, known)| matches!(known, RemoteCall::Start { .. }));
+        self.commands.push((host.clone(), call));
+        Ok(if is_there { RemoteState::Running } else { RemoteState::None })
+    }
+
+    fn value(&mut self, plugin: &str, key: &str) -> Option<String> {
+        self.values.get(&format!("{plugin}/{key}")).cloned()
+    }
+
+    fn keep_value(&mut self, plugin: &str, key: &str, value: Option<String>) -> Result<(), ValueError> {
+        self.values.insert(format!("{plugin}/{key}"), value.unwrap_or_default());
+        Ok(())
     }
 
     fn log(&mut self, level: Level, line: &str) {
@@ -237,6 +256,15 @@ fn a_capability_that_panics_ends_the_action_too() {
         fn http(&mut self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
             panic!("as in a bug of the host");
         }
+        fn remote(&mut self, _: &HostId, _: RemoteCall) -> Result<RemoteState, RemoteError> {
+            panic!("as in a bug of the host");
+        }
+        fn value(&mut self, _: &str, _: &str) -> Option<String> {
+            panic!("as in a bug of the host");
+        }
+        fn keep_value(&mut self, _: &str, _: &str, _: Option<String>) -> Result<(), ValueError> {
+            panic!("as in a bug of the host");
+        }
         fn log(&mut self, _: Level, _: &str) {}
     }
     let bench = Bench::shipped("reboot");
@@ -305,6 +333,86 @@ fn to_import_a_capability_is_to_ask_for_it() {
     check(fenix_shipped::component("default").unwrap(), &[]);
     let any = "GET,POST,PUT,PATCH,DELETE *://*/*".parse().unwrap();
     check(fenix_shipped::component("webhook").unwrap(), &[Right::Http(any)]);
+}
+
+#[test]
+fn a_command_is_run_if_it_was_granted_under_a_name_of_its_own() {
+    let check = |argv: &[&str], rule: &str, expected: Result<(), &str>| {
+        let mut bench = Bench::shipped("ssh-upgrade");
+        bench.assignment.metadata = serde_json::json!({ "install": argv }).to_string();
+        bench.assignment.granted = vec![Right::Kv, Right::Remote(rule.parse().unwrap())];
+        let answers = (bench.run(), bench.run());
+        match (answers, expected) {
+            ((Ok(Progress::Again { .. }), Ok(Progress::Again { .. })), Ok(())) => {
+                let id = "1b080f6edbf1d44a3fd5fbaa058fa666".to_owned();
+                let started = RemoteCall::Start {
+                    id: id.clone(),
+                    argv: argv.iter().map(|&argument| argument.to_owned()).collect(),
+                    stdin: String::new(),
+                };
+                let poll = || RemoteCall::Poll { id: id.clone() };
+                let expected = [poll(), started, poll()].map(|call| (HostId::from("a"), call));
+                assert_eq!(bench.cloud.commands, expected);
+            }
+            ((Err(ActionError::Failed(why)), _), Err(part)) => {
+                assert!(why.contains(part), "{argv:?}: {why}");
+                assert!(bench.cloud.commands.iter().all(|(_, call)| matches!(call, RemoteCall::Poll { .. })));
+            }
+            other => panic!("{argv:?}: {other:?}"),
+        }
+    };
+    check(&["apt-get", "update"], "apt-get update", Ok(()));
+    check(&["apt-get", "install", "a b"], "apt-get install *", Ok(()));
+    check(
+        &["apt-get", "remove", "x"],
+        "apt-get install *",
+        Err("remote.start of apt-get remove x: no admin"),
+    );
+    check(&["x\u{1b}[31m"], "y", Err("remote.start of x\u{fffd}[31m: no administrator"));
+    check(&["a\0b"], "**", Err("zero byte"));
+    check(&["x"; 129], "**", Err("at most 127 arguments"));
+    let long = "x".repeat(70_000);
+    check(&[&long], "**", Err("at most 65536 bytes"));
+    let mut bench = Bench::shipped("ssh-upgrade");
+    bench.assignment.metadata = r#"{"install": ["true"]}"#.to_owned();
+    bench.assignment.granted = vec![Right::Kv, Right::Remote("**".parse().unwrap())];
+    bench.assignment.host = None;
+    assert!(
+        matches!(bench.run(), Err(ActionError::Failed(why)) if why.contains("no host to run anything on"))
+    );
+}
+
+/// An action that keeps `v` as the value `key`, and says as its report what it reads then.
+fn keeping(key_bytes: u32) -> Bench {
+    let imports = r#"
+        (import "fenix:plugin/kv@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i32)))
+        (import "fenix:plugin/kv@0.1.0" "get" (func $get (param i32 i32 i32)))"#;
+    let body = format!(
+        "(call $set (i32.const 100) (i32.const {key_bytes}) (i32.const 1) (i32.const 104) (i32.const 1) (i32.const 2000))
+        (if (i32.load8_u (i32.const 2000))
+            (then (call $log (i32.const 2) (i32.load (i32.const 2008)) (i32.load (i32.const 2012))))
+            (else
+                (call $get (i32.const 100) (i32.const {key_bytes}) (i32.const 2000))
+                (call $log (i32.const 1) (i32.load (i32.const 2008)) (i32.load (i32.const 2012)))))"
+    );
+    Bench::new(&action_with(imports, &body, r#"(data (i32.const 100) "key v")"#))
+}
+
+#[test]
+fn a_value_is_kept_for_the_plug_in_that_keeps_it() {
+    let check = |bench: &mut Bench, expected: (Level, &str)| {
+        assert_eq!(bench.run(), Ok(Progress::Done { report: String::new() }));
+        let [(level, line)] = &bench.cloud.lines[..] else { panic!("{:?}", bench.cloud.lines) };
+        assert!(*level == expected.0 && line.contains(expected.1), "{line}");
+    };
+    let mut bench = keeping(3);
+    check(&mut bench, (Level::Info, "v"));
+    assert_eq!(bench.cloud.values, BTreeMap::from([("guest/key".to_owned(), "v".to_owned())]));
+    let mut bench = keeping(3);
+    bench.assignment.granted = vec![Right::Cloud];
+    check(&mut bench, (Level::Warn, "kv.set: no administrator has granted kv to it"));
+    check(&mut keeping(0), (Level::Warn, "a key has 1 to 320 bytes"));
+    check(&mut keeping(321), (Level::Warn, "a key has 1 to 320 bytes"));
 }
 
 #[test]

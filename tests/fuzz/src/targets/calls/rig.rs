@@ -14,6 +14,7 @@ use fenix_cloud::{Answering, Cloud};
 use fenix_core::policy::Terms;
 use fenix_engine::ports::{Clock, CloudCall};
 use fenix_engine::{Engine, Settings};
+use fenix_remote::{Remote, Way};
 use fenix_server::api::{Api, History, router};
 use fenix_server::auth::Door;
 use fenix_server::calls::Caller;
@@ -186,8 +187,9 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let signer = packages.signer(&base, &wall);
     let nowhere = porter::client(tls::client(&Trust::Nobody).expect("no certificates are needed"));
     let caller = Caller::new(nowhere.expect("a client can be made"), BTreeMap::new());
-    let lends = Lends { cloud: cloud.clone(), signer, caller };
-    let actions = Arc::new(Actions::new(&sandbox, lends, runtime.clone()));
+    let remote = Remote::new(Way::Off);
+    let lends = Lends { cloud: cloud.clone(), signer, caller, remote };
+    let attacher = sandbox.attacher.clone();
     let porter = porter::porter(fetcher, &sandbox.attacher, &sandbox.catalogue, &packages.under_way);
     let parts = Parts {
         engine,
@@ -200,6 +202,7 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let of_hands = runtime.clone();
     let hands = move |desk: Desk| {
         let porter = Arc::new(porter(&desk));
+        let actions = Arc::new(Actions::new(attacher, lends, desk.clone(), of_hands.clone()));
         Hands::new(of_hands, desk, cloud, actions, porter, courier)
     };
     let (writer, desk) = Writer::start(parts, hands, runtime).expect("a thread");

@@ -131,7 +131,7 @@ fn what_cannot_be_done_says_why() {
         (Some("compute-2"), vec![], None, "not granted: host compute-2"),
         (Some("compute-1"), vec![Some(refused())], None, "locked by an operator"),
         (Some("compute-1"), vec![None, Some(refused())], Some("seen 0 boot-0"), "locked by an operator"),
-        (Some("compute-1"), vec![], Some("what?"), "not one of reboot's"),
+        (Some("compute-1"), vec![], Some("what?"), "not one of a restart's"),
     ] {
         let mut cloud = FakeCloud::new("compute-1");
         cloud.errors = errors.into();
