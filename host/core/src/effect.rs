@@ -77,8 +77,10 @@ impl EffectKind {
     pub fn subject(&self) -> Subject {
         match self {
             EffectKind::Fence { host } | EffectKind::Release { host } => Subject::Host(host.clone()),
-            EffectKind::Work { target: Target::Host(host) } => Subject::Host(host.clone()),
-            EffectKind::Work { target } => Subject::Session(target.clone()),
+            EffectKind::Work { target } => match target.host() {
+                Some(host) => Subject::Host(host.clone()),
+                None => Subject::Session(target.clone()),
+            },
             EffectKind::Move { instance, .. } => Subject::Instance(instance.clone()),
         }
     }
@@ -107,7 +109,10 @@ impl EffectKind {
             EffectKind::Fence { .. } => "fence",
             EffectKind::Release { .. } => "release",
             EffectKind::Move { .. } => "move",
-            EffectKind::Work { .. } => "work",
+            EffectKind::Work { target: Target::Pre | Target::Host(_) | Target::Post } => "work",
+            EffectKind::Work { target: Target::Assess(_) } => "assess",
+            EffectKind::Work { target: Target::Gate(_) } => "gate",
+            EffectKind::Work { target: Target::Undo(_) } => "undo",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ask::AskStatus;
 use crate::effect::{EffectKind, Outcome};
 use crate::record::{Body, Record};
-use crate::session::{Condition, HISTORY, HostStage, Line, Session};
+use crate::session::{Condition, HISTORY, HostStage, Line, Session, Target};
 
 impl Session {
     /// Adds a record's line, made by [`Session::tell`], to the recent history, if it tells people anything.
@@ -144,6 +144,9 @@ impl EffectKind {
             EffectKind::Move { instance, from, to, how, .. } => {
                 format!("{} {instance} from {from} to {to}", how.wire())
             }
+            EffectKind::Work { target: Target::Assess(host) } => format!("assess {host}"),
+            EffectKind::Work { target: Target::Gate(host) } => format!("gate after {host}"),
+            EffectKind::Work { target: Target::Undo(host) } => format!("undo on {host}"),
             EffectKind::Work { target } => format!("work on {}", target.name()),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{Ask, AskKind, Reply};
 use crate::decision::{Decision, Waiting};
-use crate::effect::Effect;
+use crate::effect::{Effect, EffectKind};
 use crate::hosts::Hosts;
 use crate::id::{AskId, Digest, EffectId, HostId, InstanceId, ProjectId, SessionId};
 use crate::inventory::{HostKind, Service};
@@ -105,12 +105,16 @@ pub struct Pin {
     pub version: String,
     /// Its component.
     pub digest: Digest,
+    /// True if it can take back what it did on a host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undoes: bool,
 }
 
 impl Pin {
-    /// What is only named yet: the session's packages may bring it.
-    pub fn named(name: &str) -> Pin {
-        Pin { name: name.to_owned(), version: String::new(), digest: Digest::from("") }
+    /// What is only named yet: the session's packages may bring it. Until it is known what it is, its version says which ones it may
+    /// have, if that was said.
+    pub fn named(name: &str, versions: &str) -> Pin {
+        Pin { name: name.to_owned(), version: versions.to_owned(), digest: Digest::from(""), undoes: false }
     }
 
     /// True if it is known which component it is.
@@ -123,6 +127,8 @@ impl Pin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// On every host before anybody is asked: is anything to be done on it, and can it be?
+    Assess,
     /// Once, before the first host.
     Pre,
     /// On every host.
@@ -131,6 +137,8 @@ pub enum Stage {
     Compute,
     /// On every controller, after `Host`.
     Controller,
+    /// After every host, before another one is begun: may it go on?
+    Gate,
     /// Once, after the last host.
     Post,
 }
@@ -139,10 +147,12 @@ impl Stage {
     /// The type's name on the wire.
     pub fn wire(self) -> &'static str {
         match self {
+            Stage::Assess => "assess",
             Stage::Pre => "pre",
             Stage::Host => "host",
             Stage::Compute => "compute",
             Stage::Controller => "controller",
+            Stage::Gate => "gate",
             Stage::Post => "post",
         }
     }
@@ -169,6 +179,12 @@ pub enum Target {
     Host(HostId),
     /// Nothing any more: the actions after the last host.
     Post,
+    /// Whether anything is to be done on a host; the engine's own.
+    Assess(HostId),
+    /// Whether it may go on after a host; the engine's own.
+    Gate(HostId),
+    /// What was done on a host, to be taken back; the engine's own.
+    Undo(HostId),
 }
 
 impl Target {
@@ -176,8 +192,18 @@ impl Target {
     pub fn name(&self) -> &str {
         match self {
             Target::Pre => "pre",
-            Target::Host(host) => host.as_str(),
             Target::Post => "post",
+            Target::Host(host) | Target::Assess(host) | Target::Gate(host) | Target::Undo(host) => {
+                host.as_str()
+            }
+        }
+    }
+
+    /// The host that it is about.
+    pub fn host(&self) -> Option<&HostId> {
+        match self {
+            Target::Pre | Target::Post => None,
+            Target::Host(host) | Target::Assess(host) | Target::Gate(host) | Target::Undo(host) => Some(host),
         }
     }
 }
@@ -264,6 +290,13 @@ pub struct ActionRun {
     pub percent: u8,
     /// What it reported when it was done.
     pub report: Option<String>,
+}
+
+impl ActionRun {
+    /// One of that action that nobody has called.
+    pub fn of(action: u32) -> ActionRun {
+        ActionRun { action, calls: 0, checkpoint: None, percent: 0, report: None }
+    }
 }
 
 /// A project's part of the session.
@@ -449,6 +482,9 @@ impl Session {
         let stages: &[Stage] = match target {
             Target::Pre => &[Stage::Pre],
             Target::Post => &[Stage::Post],
+            Target::Assess(_) => &[Stage::Assess],
+            Target::Gate(_) => &[Stage::Gate],
+            Target::Undo(host) => return self.to_undo(host),
             Target::Host(host) => match self.hosts.get(host).map(|host| host.kind) {
                 Some(HostKind::Compute) => &[Stage::Host, Stage::Compute],
                 Some(HostKind::Controller) => &[Stage::Host, Stage::Controller],
@@ -460,5 +496,44 @@ impl Session {
             (0u32..).zip(&self.plan.actions).filter(move |(_, spec)| spec.stage == stage).map(|(i, _)| i)
         };
         stages.iter().flat_map(of).collect()
+    }
+
+    /// The actions that were begun on a host and can be taken back, the last one first.
+    fn to_undo(&self, host: &HostId) -> Vec<u32> {
+        let runs = self.work.get(&Target::Host(host.clone())).map(|runs| runs.as_slice()).unwrap_or_default();
+        let open = runs.iter().position(|run| run.report.is_none());
+        // The one that is under way may have begun, whatever is known of it.
+        let begun = runs.iter().take(open.map_or(runs.len(), |open| open + 1)).map(|run| run.action);
+        let undoes =
+            |action: &u32| self.plan.actions.get(*action as usize).is_some_and(|spec| spec.plugin.undoes);
+        let mut found: Vec<u32> = begun.filter(undoes).collect();
+        found.reverse();
+        found
+    }
+
+    /// True if something was begun on a host that can be taken back, and was not.
+    pub fn is_to_be_undone(&self, host: &HostId) -> bool {
+        !self.work.contains_key(&Target::Undo(host.clone())) && !self.to_undo(host).is_empty()
+    }
+
+    /// How many hosts it is being found out of whether they are to be worked on, or whether it may go on after them. Nothing is
+    /// decided before that is known.
+    pub fn verdicts(&self) -> usize {
+        let looks = |target: &Target| matches!(target, Target::Assess(_) | Target::Gate(_));
+        let is_verdict = |kind: &EffectKind| matches!(kind, EffectKind::Work { target } if looks(target));
+        self.effects.values().filter(|effect| is_verdict(&effect.kind)).count()
+    }
+
+    /// Waiting hosts of which nobody knows yet whether anything is to be done on them, and nobody is finding out.
+    pub fn unassessed(&self) -> impl Iterator<Item = &HostId> {
+        let assesses = self.plan.actions.iter().any(|spec| spec.stage == Stage::Assess);
+        let waiting = self.hosts.in_stage("waiting").map(|(host, _)| host).filter(move |_| assesses);
+        waiting.filter(|host| {
+            let target = Target::Assess((*host).clone());
+            let runs = self.work.get(&target);
+            let is_known = runs.is_some_and(|runs| runs.iter().all(|run| run.report.is_some()));
+            let kind = EffectKind::Work { target };
+            !is_known && !self.effects.values().any(|effect| effect.kind == kind)
+        })
     }
 }

@@ -17,7 +17,9 @@ use crate::message::Subscription;
 use crate::past::{Note, Past};
 use crate::record::{Body, Record};
 use crate::rules::Rule;
-use crate::session::{Close, Condition, HostWork, Phase, Pin, ProjectWork, Session};
+use crate::session::{
+    ActionRun, Close, Condition, HostStage, HostWork, Phase, Pin, ProjectWork, Session, Target,
+};
 use crate::shared::SharedMap;
 use crate::standing::{Attached, Template};
 use crate::time::Time;
@@ -288,14 +290,9 @@ impl Session {
                 let work =
                     HostWork { stage: stage.clone(), since: record.at, fenced: *fenced, ..known.clone() };
                 self.hosts.set(host.clone(), work);
+                self.forget_work(host, stage);
             }
-            Body::ActionCalled { target, run } => {
-                let runs = self.work.get_mut(target).ok_or("no work on that target")?;
-                match Arc::make_mut(runs).iter_mut().find(|known| known.action == run.action) {
-                    Some(known) => *known = run.clone(),
-                    None => return Err(format!("no action {} on that target", run.action)),
-                }
-            }
+            Body::ActionCalled { target, run } => self.called(target, run)?,
             Body::PackageWanted { package } => self.packages.wanted.push(package.clone()),
             Body::PackageFetched { package } => self.packages.fetched.push(package.clone()),
             Body::PluginsPinned { workflow, actions } => self.pin(workflow, actions)?,
@@ -425,18 +422,39 @@ impl Session {
         Ok(())
     }
 
-    fn begin_work(&mut self, target: &crate::session::Target) {
+    fn begin_work(&mut self, target: &Target) {
         let actions = self.actions_for(target);
         self.work.get_or_insert_with(target.clone(), || {
-            let run = |action| crate::session::ActionRun {
-                action,
-                calls: 0,
-                checkpoint: None,
-                percent: 0,
-                report: None,
-            };
-            Arc::new(actions.into_iter().map(run).collect())
+            Arc::new(actions.into_iter().map(ActionRun::of).collect())
         });
+    }
+
+    fn called(&mut self, target: &Target, run: &ActionRun) -> Result<(), String> {
+        let runs = self.work.get_mut(target).ok_or("no work on that target")?;
+        match Arc::make_mut(runs).iter_mut().find(|known| known.action == run.action) {
+            Some(known) => *known = run.clone(),
+            None => return Err(format!("no action {} on that target", run.action)),
+        }
+        // What was taken back is to be done from its beginning, if ever.
+        if let (Target::Undo(host), Some(_)) = (target, &run.report)
+            && let Some(runs) = self.work.get_mut(&Target::Host(host.clone()))
+            && let Some(done) = Arc::make_mut(runs).iter_mut().find(|known| known.action == run.action)
+        {
+            *done = ActionRun::of(run.action);
+        }
+        Ok(())
+    }
+
+    /// A host that waits again is looked at again, and what is worked on again can be taken back again.
+    fn forget_work(&mut self, host: &HostId, stage: &HostStage) {
+        let over = match stage {
+            HostStage::Waiting => Target::Assess(host.clone()),
+            HostStage::Working => Target::Undo(host.clone()),
+            HostStage::Fenced | HostStage::Worked | HostStage::Maintained | HostStage::Quarantined { .. } => {
+                return;
+            }
+        };
+        self.work.remove(&over);
     }
 
     fn end_effect(&mut self, id: crate::id::EffectId, outcome: &Outcome, at: Time) -> Result<(), String> {

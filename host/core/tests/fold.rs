@@ -19,7 +19,7 @@ fn opened() -> Body {
         maintenance_at: Time(0),
         window_end: None,
         metadata: "{}".into(),
-        workflow: Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into() },
+        workflow: Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
     };

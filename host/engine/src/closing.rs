@@ -21,6 +21,7 @@ const MOST_TRIES: u32 = 5;
 enum Left {
     Withdraw(AskId),
     GiveBack(HostId),
+    Undo(HostId),
     Quarantine(HostId),
     Tell(ProjectId),
     /// Something is under way that has to end first.
@@ -71,6 +72,7 @@ impl Engine {
                 Left::GiveBack(host) => {
                     self.begin(id, EffectKind::Release { host }, "the session is being closed".into());
                 }
+                Left::Undo(host) => self.undo(id, &host),
                 Left::Quarantine(host) => {
                     let reason = session.failure.clone().unwrap_or_else(|| "the session was closed".into());
                     let why = format!("not given back: {reason}");
@@ -93,6 +95,7 @@ impl Engine {
                     self.record(id, Body::ConditionSet { condition: Condition::Ended, reason });
                     if why == Close::Deleted {
                         self.record(id, Body::Removed);
+                        self.traps.retain(|(session, _), _| session != id);
                     }
                     return;
                 }
@@ -149,6 +152,7 @@ fn host_left(session: &Session, host: &HostId, work: &HostWork) -> Option<Left> 
     let tries = session.tries.get(&format!("release {host}")).copied().unwrap_or_default();
     let fence = EffectKind::Fence { host: host.clone() };
     let give_back = match work.stage {
+        HostStage::Working if session.is_to_be_undone(host) => return Some(Left::Undo(host.clone())),
         HostStage::Working => return Some(Left::Quarantine(host.clone())),
         HostStage::Fenced | HostStage::Worked => true,
         HostStage::Quarantined { begun: false, .. } if work.fenced => true,

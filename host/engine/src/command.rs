@@ -80,7 +80,8 @@ pub enum Command {
         /// Which.
         plugin: Attached,
     },
-    /// Let new sessions no longer name a plug-in; those that have it go on with it. An unknown name is idle.
+    /// Let new sessions no longer name a plug-in. Refused while one that goes on, or may be continued, has it; an unknown name is
+    /// idle.
     DetachPlugin {
         /// Its name.
         name: String,
@@ -222,6 +223,16 @@ pub enum CommandError {
     /// There are too many sessions.
     #[error("{0} sessions are open, which is the most; delete one first")]
     TooMany(usize),
+    /// A session goes on with the plug-in.
+    #[error(
+        "session {by} needs plug-in {name}; detach it when that session is over or deleted, or attach another one of its name"
+    )]
+    Needed {
+        /// The plug-in's name.
+        name: String,
+        /// The session.
+        by: SessionId,
+    },
     /// A session brings the package.
     #[error("session {by} brings package {digest}; it can go when that session is deleted")]
     Brought {

@@ -51,7 +51,7 @@ impl Engine {
             Command::Constrain { constraint } => Ok(self.constrain(constraint)),
             Command::Unconstrain { about } => Ok(self.unconstrain(about)),
             Command::AttachPlugin { plugin } => Ok(self.attach_plugin(plugin)),
-            Command::DetachPlugin { name } => Ok(self.detach_plugin(name)),
+            Command::DetachPlugin { name } => self.detach_plugin(name),
             Command::Grant { grant, name: _ } => Ok(self.grant(grant)),
             Command::Revoke { digest, name: _ } => Ok(self.revoke(digest)),
             Command::KeepPackage { package } => Ok(self.keep_package(package)),

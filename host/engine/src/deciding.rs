@@ -65,6 +65,10 @@ impl Engine {
             self.fetch(id);
             return;
         }
+        if self.waits_for_a_verdict(id) {
+            return;
+        }
+        let Some(session) = self.state.session(id) else { return };
         let digest = session.plan.workflow.digest.clone();
         let view = View { state: Arc::clone(&self.state), session: id.clone(), now: self.now };
         let verdict = workflows.decide(&digest, &view, &Wakeup { trigger, now: self.now });
@@ -121,8 +125,9 @@ impl Engine {
                     .and_then(|session| session.hosts.get(&host))
                     .is_some_and(|work| work.fenced);
                 let stage = HostStage::Quarantined { why: reason, begun };
-                self.record(id, Body::HostMoved { host, stage, fenced });
+                self.record(id, Body::HostMoved { host: host.clone(), stage, fenced });
                 self.tell_session(id);
+                self.undo(id, &host);
             }
             Admission::Fail => self.fail(id, reason),
             Admission::Note { key, value } => self.record(id, Body::Noted { key, value }),

@@ -5,6 +5,7 @@ use fenix_core::caller::Caller;
 use fenix_core::id::SessionId;
 use fenix_core::message::{Message, Subscription};
 use fenix_core::package::PackageSpec;
+use fenix_core::session::{Pin, Stage};
 use fenix_core::time::{Millis, Time};
 
 use crate::command::{Answer, Command, CommandError};
@@ -96,10 +97,10 @@ pub struct Wanted {
     pub session: SessionId,
     /// Its packages.
     pub packages: Vec<PackageSpec>,
-    /// The name of its workflow.
-    pub workflow: String,
-    /// The names of its actions, in the order of its plan.
-    pub actions: Vec<String>,
+    /// Its workflow, as it is named.
+    pub workflow: Pin,
+    /// Its actions, as they are named, with their types, in the order of its plan.
+    pub actions: Vec<(Stage, Pin)>,
 }
 
 /// Longest time in seconds that one cloud call or delivery attempt may take: longer than a busy control plane

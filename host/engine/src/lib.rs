@@ -16,6 +16,7 @@ pub mod settings;
 
 mod agenda;
 mod asks;
+mod assessing;
 mod carry;
 mod closing;
 mod commands;
@@ -34,7 +35,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fenix_core::id::{EffectId, InstanceId, MessageId, SessionId, SubscriptionId};
+use fenix_core::id::{Digest, EffectId, InstanceId, MessageId, SessionId, SubscriptionId};
 use fenix_core::record::{Body, Record};
 use fenix_core::session::Condition;
 use fenix_core::state::State;
@@ -91,6 +92,8 @@ pub struct Engine {
     reader: observe::Reader,
     /// Sessions to be decided, and why.
     woken: BTreeMap<SessionId, Trigger>,
+    /// How often in a row an action of a session was ended by the sandbox. Not recorded: a restart begins anew.
+    traps: BTreeMap<(SessionId, Digest), u32>,
     /// Sessions that are not decided before the cloud was read again.
     rereading: BTreeSet<SessionId>,
     agenda: agenda::Agenda,
@@ -114,6 +117,7 @@ impl Engine {
             reaching: BTreeSet::new(),
             reader: observe::Reader::default(),
             woken: BTreeMap::new(),
+            traps: BTreeMap::new(),
             rereading: BTreeSet::new(),
             agenda: agenda::Agenda::default(),
         }

@@ -40,8 +40,8 @@ impl Engine {
         let wanted = Wanted {
             session: id.clone(),
             packages: session.packages.wanted.clone(),
-            workflow: session.plan.workflow.name.clone(),
-            actions: session.plan.actions.iter().map(|spec| spec.plugin.name.clone()).collect(),
+            workflow: session.plan.workflow.clone(),
+            actions: session.plan.actions.iter().map(|spec| (spec.stage, spec.plugin.clone())).collect(),
         };
         let id = self.new_call(owner, None);
         self.orders.push(Order::Fetch { id, wanted: Box::new(wanted) });

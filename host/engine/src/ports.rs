@@ -175,6 +175,16 @@ pub enum Progress {
         /// How far it is, 0 to 100.
         percent: u8,
     },
+    /// An assessment: nothing is to be done on the host.
+    NotNeeded {
+        /// Why not, for people.
+        why: String,
+    },
+    /// An assessment: the host cannot be worked on. A gate: it may not go on.
+    Stop {
+        /// Why, for people.
+        why: String,
+    },
 }
 
 /// Largest checkpoint of an action in bytes: it is journaled with each call, and records stay small.
@@ -194,6 +204,22 @@ pub enum ActionError {
     Unusable(String),
 }
 
+/// The functions of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionCall {
+    /// Does its work.
+    Run,
+    /// Says whether anything is to be done on the host, and can be.
+    Assess,
+    /// Says whether it may go on after the host.
+    Gate,
+    /// Takes back what its work has done on the host.
+    Undo {
+        /// What the work returned with its last `Again`.
+        forward: Option<String>,
+    },
+}
+
 /// What an action is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
@@ -203,8 +229,10 @@ pub struct Assignment {
     pub key: String,
     /// The session.
     pub session: String,
-    /// The plug-in's type in the session's list: `pre`, `host`, `compute`, `controller`, `post`.
+    /// The plug-in's type in the session's list: `assess`, `pre`, `host`, `compute`, `controller`, `gate`, `post`.
     pub stage: String,
+    /// Which of its functions is called.
+    pub call: ActionCall,
     /// The host under maintenance; `None` for `pre` and `post`.
     pub host: Option<HostId>,
     /// What the session's action list says to it: JSON text, `""` if nothing.

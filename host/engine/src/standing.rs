@@ -6,7 +6,7 @@ use fenix_core::effect::EffectKind;
 use fenix_core::grant::Grant;
 use fenix_core::id::{Digest, HostId, SessionId};
 use fenix_core::record::Body;
-use fenix_core::session::{Condition, HostStage, HostWork, Session};
+use fenix_core::session::{Condition, HostStage, HostWork, Phase, Session};
 use fenix_core::standing::{Attached, Template};
 use fenix_core::view::Trigger;
 
@@ -48,12 +48,23 @@ impl Engine {
         Answer::Done
     }
 
-    pub(crate) fn detach_plugin(&mut self, name: String) -> Answer {
-        if !self.state.plugins.contains_key(&name) {
-            return Answer::Idle;
+    pub(crate) fn detach_plugin(&mut self, name: String) -> Result<Answer, CommandError> {
+        let Some(attached) = self.state.plugins.get(&name) else { return Ok(Answer::Idle) };
+        let digest = &attached.pin.digest;
+        // One that failed may be continued.
+        let is_over = |session: &Session| {
+            session.condition == Condition::Ended && session.phase == Phase::MaintenanceDone
+        };
+        let needs = |session: &Session| {
+            let plan = &session.plan;
+            let mut pins = plan.actions.iter().map(|spec| &spec.plugin).chain([&plan.workflow]);
+            !is_over(session) && pins.any(|pin| pin.digest == *digest)
+        };
+        if let Some(session) = self.state.sessions.values().find(|session| needs(session)) {
+            return Err(CommandError::Needed { name, by: session.id.clone() });
         }
         self.record_installation(Body::PluginDetached { name });
-        Answer::Done
+        Ok(Answer::Done)
     }
 
     pub(crate) fn grant(&mut self, grant: Grant) -> Answer {

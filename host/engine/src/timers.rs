@@ -54,7 +54,8 @@ impl Engine {
                     expired.push((session.id.clone(), ask.id, status));
                 }
             }
-            if self.state.goes_on(&session.id) && session.waiting.until.is_some_and(|until| until <= now) {
+            let until = session.waiting.until.filter(|_| session.verdicts() == 0);
+            if self.state.goes_on(&session.id) && until.is_some_and(|until| until <= now) {
                 due.push(session.id.clone());
             }
         }

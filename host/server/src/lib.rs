@@ -7,6 +7,7 @@
 pub mod alarms;
 pub mod bus;
 pub mod calls;
+pub mod compiling;
 pub mod config;
 pub mod infrastructure;
 pub mod packages;

@@ -12,14 +12,16 @@ use fenix_cloud::Cloud;
 use fenix_core::grant::{self, Right};
 use fenix_core::id::{Digest, HostId, SessionId};
 use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
-use fenix_core::session::Pin;
+use fenix_core::session::{Pin, Stage};
 use fenix_core::standing::{Attached, PluginKind};
 use fenix_core::state::State;
 use fenix_engine::command::{Command, CommandError};
 use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
 use fenix_remote::Remote;
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
-use fenix_wasm::{ActionRunner, Capabilities, Kind, Level, PluginInfo, Plugins, ValueError, limits};
+use fenix_wasm::{
+    ActionRunner, Capabilities, Compiler, Does, Kind, Level, PluginInfo, Plugins, ValueError, limits,
+};
 use tokio::runtime::Handle;
 
 use crate::calls::Caller;
@@ -127,13 +129,31 @@ impl Attacher {
     }
 
     /// Why an action cannot do its work as things stand; `None` if it has all that it asks for.
-    pub fn lacks(&self, state: &State, pin: &Pin) -> Option<String> {
+    pub fn lacks(&self, state: &State, pin: &Pin, stage: Stage) -> Option<String> {
+        if let Some(function) = self.info(&pin.digest).and_then(|info| missing_function(info.does, stage)) {
+            let (name, stage) = (&pin.name, stage.wire());
+            return Some(format!("{name} cannot stand under type {stage}: it has no function `{function}`"));
+        }
         let granted = self.granted(&pin.digest, state.grants.get(&pin.digest));
         let missing = grant::missing(&self.asks(&pin.digest), &granted);
         (!missing.is_empty()).then(|| {
-            format!("{} asks for {}, which nobody has granted to it", pin.name, grant::words(&missing))
+            let asked = grant::words(&missing);
+            format!(
+                "{} asks for {asked}, which nobody has granted to it; `fenix plugin grant` does",
+                pin.name
+            )
         })
     }
+}
+
+/// The function that an action needs for a type and does not have.
+fn missing_function(does: Does, stage: Stage) -> Option<&'static str> {
+    let (has, function) = match stage {
+        Stage::Assess => (does.assess, "assess"),
+        Stage::Gate => (does.gate, "gate"),
+        Stage::Pre | Stage::Host | Stage::Compute | Stage::Controller | Stage::Post => (does.run, "run"),
+    };
+    (!has).then_some(function)
 }
 
 /// What a session of that plug-in writes down.
@@ -146,16 +166,24 @@ pub fn attached(info: &PluginInfo) -> Attached {
 }
 
 impl Sandbox {
-    /// Attaches everything. `state` tells which digests open sessions are pinned to.
+    /// Attaches everything, of a data directory and perhaps a folder. `state` tells which digests open sessions are pinned to; who
+    /// compiles what was not compiled before is this process, if nobody is named.
     ///
     /// A pinned component that cannot be attached any more is left out with a warning: its sessions say so.
     ///
     /// # Errors
     /// The sandbox cannot be set up, or a plug-in of the configured folder is refused.
-    pub fn open(data_dir: &Path, folder: Option<&Path>, state: &State) -> Result<Sandbox, SandboxError> {
+    pub fn open(
+        (data_dir, folder): (&Path, Option<&Path>),
+        compiler: Option<Arc<dyn Compiler>>,
+        state: &State,
+    ) -> Result<Sandbox, SandboxError> {
         let kept = data_dir.join(KEPT);
         std::fs::create_dir_all(&kept).map_err(io(&kept))?;
         let plugins = Plugins::new(Some(&data_dir.join(COMPILED)))?;
+        if let Some(compiler) = compiler {
+            plugins.compile_with(compiler);
+        }
         let pinned = pinned(state);
         for digest in &pinned {
             attach_kept(&plugins, &kept, digest);
@@ -439,7 +467,7 @@ mod tests {
     use super::*;
 
     fn pin(name: &str, digest: &str) -> Pin {
-        Pin { name: name.into(), version: "1".into(), digest: digest.into() }
+        Pin { name: name.into(), version: "1".into(), digest: digest.into(), undoes: false }
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn record(seq: u64) -> Record {
 
 /// All records: the sessions are opened first.
 fn records() -> Vec<Record> {
-    let pin = Pin { name: "default".into(), version: "1".into(), digest: "ab".into() };
+    let pin = Pin { name: "default".into(), version: "1".into(), digest: "ab".into(), undoes: false };
     let plan = Plan {
         maintenance_at: Time(1),
         window_end: None,

@@ -309,7 +309,7 @@ fn a_session_that_is_over_stays_over_whatever_it_lost() {
 
 fn opening() -> Body {
     let digest = "0".repeat(64).into();
-    let workflow = Pin { name: "default".into(), version: "1".into(), digest };
+    let workflow = Pin { name: "default".into(), version: "1".into(), digest, undoes: false };
     let plan = Plan {
         maintenance_at: Time(1),
         window_end: None,

@@ -43,7 +43,7 @@ pub(crate) fn broken(case: &Case<'_>, body: &Body) -> Vec<Broken> {
 fn admitted(case: &Case<'_>, effect: &Effect) -> Vec<Broken> {
     let mut broken = Vec::new();
     broken.extend(two_at_once(case, effect));
-    if !matches!(effect.kind, EffectKind::Release { .. }) {
+    if !matches!(effect.kind, EffectKind::Release { .. } | EffectKind::Work { target: Target::Undo(_) }) {
         broken.extend(after_a_stop(case, effect));
     }
     match &effect.kind {
@@ -66,6 +66,9 @@ fn admitted(case: &Case<'_>, effect: &Effect) -> Vec<Broken> {
         EffectKind::Work { target: Target::Host(host) } => {
             broken.extend(not_its_own(case, host));
             broken.extend(work(case, host));
+        }
+        EffectKind::Work { target: Target::Assess(host) | Target::Gate(host) | Target::Undo(host) } => {
+            broken.extend(not_its_own(case, host));
         }
         EffectKind::Work { target: Target::Pre | Target::Post } => {}
         EffectKind::Move { instance, from, to, how, ask } => {

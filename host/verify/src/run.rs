@@ -74,7 +74,7 @@ impl Run {
         let is_over = matches!(self.condition, Condition::Closing { .. } | Condition::Ended);
         let is_on_it = self.effects.values().any(|effect| match &effect.kind {
             EffectKind::Fence { host: on } | EffectKind::Release { host: on } => on == host,
-            EffectKind::Work { target } => *target == fenix_core::session::Target::Host(host.clone()),
+            EffectKind::Work { target } => target.host() == Some(host),
             EffectKind::Move { .. } => false,
         });
         !is_over || work.fenced || is_on_it

@@ -55,7 +55,7 @@ fn seen(instance: Instance) -> Body {
 }
 
 fn plan(change: impl FnOnce(&mut Plan)) -> Body {
-    let pin = Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into() };
+    let pin = Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into(), undoes: false };
     let mut plan = Plan {
         maintenance_at: Time(0),
         window_end: None,

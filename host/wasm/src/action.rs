@@ -11,15 +11,17 @@ use fenix_core::id::{Digest, HostId};
 use fenix_core::package::Package;
 use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
 use fenix_engine::ports::{
-    ActionError, Assignment, CloudCall, CloudError, CloudReply, MAX_CHECKPOINT, Progress,
+    ActionCall, ActionError, Assignment, CloudCall, CloudError, CloudReply, MAX_CHECKPOINT, Progress,
 };
 
-use crate::bindings::action::ActionPluginPre;
-use crate::bindings::action::exports::fenix::plugin::action as wit;
+use crate::bindings::action::fenix::plugin::assignments as wit;
+use crate::bindings::assess::exports::fenix::plugin::assessment;
+use crate::bindings::gate::exports::fenix::plugin::gate;
 use crate::fault::{Breach, Memory, describe};
 use crate::gate::Gate;
 use crate::http::{HttpError, HttpRequest, HttpResponse};
-use crate::plugins::{Code, Loaded, Plugins};
+use crate::meter::Spent;
+use crate::plugins::{Code, Loaded, Parts, Plugins};
 use crate::text::{Lines, clean};
 use crate::{convert, limits};
 
@@ -114,6 +116,11 @@ pub(crate) struct Acting {
     pub(crate) key: String,
     /// Whose values it keeps.
     pub(crate) plugin: String,
+    registry: Plugins,
+    digest: Digest,
+    /// Bytes that went to others, and came back.
+    pub(crate) sent: usize,
+    pub(crate) received: usize,
     pub(crate) log: Lines,
     pub(crate) gate: Gate,
     /// What the session brought.
@@ -142,6 +149,9 @@ impl Acting {
         &mut self,
         errand: impl FnOnce(&mut dyn Capabilities) -> T + Send + 'static,
     ) -> Result<T, Breach> {
+        if !self.registry.may_call(&self.digest) {
+            return Err(Breach::Pace);
+        }
         let (served, answer) = sync_channel(1);
         self.tell(move |lent| {
             // Whoever asked has one place for the answer, and waits.
@@ -149,6 +159,14 @@ impl Acting {
         })?;
         // If a capability panics its answer is dropped, and the guest does not wait for ever.
         answer.recv().map_err(|_| Breach::CallerGone)
+    }
+
+    /// Writes a line.
+    pub(crate) fn say(&mut self, level: Level, line: &str) -> Result<(), Breach> {
+        match self.log.push(level.name(), line) {
+            Some(line) => self.tell(move |lent| lent.log(level, &line)),
+            None => Ok(()),
+        }
     }
 
     /// Has the caller do something of which nothing comes back.
@@ -191,7 +209,15 @@ impl ActionRunner {
             key: assignment.key.clone(),
             plugin: loaded.info.name.clone(),
             log: Lines::default(),
-            gate: Gate { asked: loaded.info.asks.clone(), granted: assignment.granted.clone() },
+            gate: Gate {
+                asked: loaded.info.asks.clone(),
+                granted: assignment.granted.clone(),
+                ..Gate::default()
+            },
+            registry: self.plugins.clone(),
+            digest: plugin.clone(),
+            sent: 0,
+            received: 0,
             packages: assignment.packages.clone(),
             errands,
             memory: Memory::default(),
@@ -218,7 +244,7 @@ impl ActionRunner {
     fn call(
         &self,
         loaded: &Loaded,
-        code: &ActionPluginPre<Acting>,
+        code: &Parts,
         acting: Acting,
         assignment: &Assignment,
     ) -> Result<Progress, ActionError> {
@@ -226,12 +252,51 @@ impl ActionRunner {
         let mut store = self.plugins.store(acting, limits::ACTION_FUEL).map_err(ActionError::Unusable)?;
         store.limiter(|host| &mut host.memory);
         let assigned = convert::assignment(assignment);
-        let answer = code.instantiate(&mut store).and_then(|instance| {
-            let guest = instance.fenix_plugin_action();
-            guest.call_run(&mut store, &assigned, assignment.checkpoint.as_deref())
-        });
+        let checkpoint = assignment.checkpoint.as_deref();
+        let answer = match (&assignment.call, code) {
+            (ActionCall::Run, Parts { run: Some(part), .. }) => {
+                part.instantiate(&mut store).and_then(|guest| {
+                    let answer = guest.fenix_plugin_action().call_run(&mut store, &assigned, checkpoint)?;
+                    Ok(answer.map(Said::from))
+                })
+            }
+            (ActionCall::Assess, Parts { assess: Some(part), .. }) => {
+                part.instantiate(&mut store).and_then(|guest| {
+                    let answer =
+                        guest.fenix_plugin_assessment().call_assess(&mut store, &assigned, checkpoint)?;
+                    Ok(answer.map(Said::from))
+                })
+            }
+            (ActionCall::Gate, Parts { gate: Some(part), .. }) => {
+                part.instantiate(&mut store).and_then(|guest| {
+                    let answer = guest.fenix_plugin_gate().call_ask(&mut store, &assigned, checkpoint)?;
+                    if let Ok(gate::Verdict::Wait(pause)) = &answer {
+                        store.data_mut().say(Level::Info, &pause.why)?;
+                    }
+                    Ok(answer.map(Said::from))
+                })
+            }
+            (ActionCall::Undo { forward }, Parts { undo: Some(part), .. }) => {
+                part.instantiate(&mut store).and_then(|guest| {
+                    let undo = guest.fenix_plugin_undo();
+                    let answer = undo.call_undo(&mut store, &assigned, checkpoint, forward.as_deref())?;
+                    Ok(answer.map(Said::from))
+                })
+            }
+            (call, _) => {
+                return Err(ActionError::Unusable(format!("{name} has no function `{}`", word(call))));
+            }
+        };
+        let host = store.data();
+        let spent = Spent {
+            fuel: limits::ACTION_FUEL - store.get_fuel().unwrap_or_default(),
+            refusals: host.gate.refusals.get(),
+            sent: host.sent as u64,
+            received: host.received as u64,
+        };
+        self.plugins.spent(&loaded.info, spent);
         match answer {
-            Ok(Ok(progress)) => take(name, progress),
+            Ok(Ok(said)) => take(name, said),
             Ok(Err(failure)) => Err(ActionError::Failed(words(&failure))),
             Err(error) => {
                 Err(ActionError::Trapped(format!("{name}: {}", describe(&error, &store.data().log))))
@@ -240,17 +305,66 @@ impl ActionRunner {
     }
 }
 
-/// What an action returned, if it keeps the limits.
-fn take(name: &str, progress: wit::Progress) -> Result<Progress, ActionError> {
-    match progress {
-        wit::Progress::Done(report) => Ok(Progress::Done { report: clean(&report, limits::REPORT_BYTES) }),
-        wit::Progress::Again(again) if again.checkpoint.len() > MAX_CHECKPOINT => {
-            Err(ActionError::Trapped(format!(
-                "{name}: its checkpoint has {} bytes; at most {MAX_CHECKPOINT} are taken",
-                again.checkpoint.len()
-            )))
+/// A function of an action, as people call it.
+fn word(call: &ActionCall) -> &'static str {
+    match call {
+        ActionCall::Run => "run",
+        ActionCall::Assess => "assess",
+        ActionCall::Gate => "gate",
+        ActionCall::Undo { .. } => "undo",
+    }
+}
+
+/// What one of its functions returned.
+enum Said {
+    Done(String),
+    NotNeeded(String),
+    Stop(String),
+    Again(wit::Again),
+}
+
+impl From<wit::Progress> for Said {
+    fn from(progress: wit::Progress) -> Said {
+        match progress {
+            wit::Progress::Done(report) => Said::Done(report),
+            wit::Progress::Again(again) => Said::Again(again),
         }
-        wit::Progress::Again(again) => Ok(convert::again(again)),
+    }
+}
+
+impl From<assessment::Verdict> for Said {
+    fn from(verdict: assessment::Verdict) -> Said {
+        match verdict {
+            assessment::Verdict::Needed(why) => Said::Done(why),
+            assessment::Verdict::NotNeeded(why) => Said::NotNeeded(why),
+            assessment::Verdict::Blocked(why) => Said::Stop(why),
+            assessment::Verdict::Again(again) => Said::Again(again),
+        }
+    }
+}
+
+impl From<gate::Verdict> for Said {
+    fn from(verdict: gate::Verdict) -> Said {
+        match verdict {
+            gate::Verdict::Go(why) => Said::Done(why),
+            gate::Verdict::Wait(pause) => Said::Again(pause.again),
+            gate::Verdict::Stop(why) => Said::Stop(why),
+        }
+    }
+}
+
+/// What an action returned, if it keeps the limits.
+fn take(name: &str, said: Said) -> Result<Progress, ActionError> {
+    let shown = |text: &str| clean(text, limits::REPORT_BYTES);
+    match said {
+        Said::Done(report) => Ok(Progress::Done { report: shown(&report) }),
+        Said::NotNeeded(why) => Ok(Progress::NotNeeded { why: shown(&why) }),
+        Said::Stop(why) => Ok(Progress::Stop { why: shown(&why) }),
+        Said::Again(again) if again.checkpoint.len() > MAX_CHECKPOINT => Err(ActionError::Trapped(format!(
+            "{name}: its checkpoint has {} bytes; at most {MAX_CHECKPOINT} are taken",
+            again.checkpoint.len()
+        ))),
+        Said::Again(again) => Ok(convert::again(again)),
     }
 }
 

@@ -22,3 +22,36 @@ pub(crate) mod action {
         with: { "fenix:plugin/log": crate::bindings::workflow::fenix::plugin::log },
     });
 }
+
+/// The part of an action that says whether a host is to be worked on.
+#[allow(missing_docs, unreachable_pub, reason = "generated; the documentation is in wit/")]
+pub(crate) mod assess {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "assess-plugin",
+        imports: { default: trappable },
+        with: { "fenix:plugin/assignments": crate::bindings::action::fenix::plugin::assignments },
+    });
+}
+
+/// The part of an action that says whether the session may go on.
+#[allow(missing_docs, unreachable_pub, reason = "generated; the documentation is in wit/")]
+pub(crate) mod gate {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "gate-plugin",
+        imports: { default: trappable },
+        with: { "fenix:plugin/assignments": crate::bindings::action::fenix::plugin::assignments },
+    });
+}
+
+/// The part of an action that takes back what it did.
+#[allow(missing_docs, unreachable_pub, reason = "generated; the documentation is in wit/")]
+pub(crate) mod undo {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "undo-plugin",
+        imports: { default: trappable },
+        with: { "fenix:plugin/assignments": crate::bindings::action::fenix::plugin::assignments },
+    });
+}

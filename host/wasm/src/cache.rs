@@ -84,16 +84,50 @@ impl Cache {
 pub(crate) fn compile(
     engine: &Engine,
     cache: Option<&Cache>,
-    digest: &Digest,
-    bytes: &[u8],
-) -> wasmtime::Result<Component> {
-    let Some(cache) = cache else { return Component::new(engine, bytes) };
-    if let Some(component) = cache.load(engine, digest) {
+    compiler: Option<&dyn Compiler>,
+    (digest, bytes): (&Digest, &[u8]),
+) -> Result<Component, CompileError> {
+    let invalid = |error: wasmtime::Error| CompileError::Invalid(format!("{error:#}"));
+    if let Some(component) = cache.and_then(|cache| cache.load(engine, digest)) {
         return Ok(component);
     }
-    let compiled = engine.precompile_component(bytes)?;
-    let _slower_next_time = cache.store(digest, &compiled);
-    code::trusted(engine, &compiled)
+    let compiled = match compiler {
+        Some(compiler) => compiler.compile(bytes)?,
+        None => engine.precompile_component(bytes).map_err(invalid)?,
+    };
+    if let Some(cache) = cache {
+        let _slower_next_time = cache.store(digest, &compiled);
+    }
+    code::trusted(engine, &compiled).map_err(invalid)
+}
+
+/// Whoever compiles components elsewhere. What it returns is run as it is: it must be what [`precompile`] returned, unchanged.
+pub trait Compiler: Send + Sync {
+    /// Compiles a component.
+    ///
+    /// # Errors
+    /// It is not valid, or costs too much.
+    fn compile(&self, component: &[u8]) -> Result<Vec<u8>, CompileError>;
+}
+
+/// Why a component was not compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// It is not valid WebAssembly, or uses what is switched off here.
+    #[error("{0}")]
+    Invalid(String),
+    /// It would take more time or memory than a component may.
+    #[error("{0}")]
+    Costly(String),
+}
+
+/// Compiles a component for this machine, with the settings that it is run with.
+///
+/// # Errors
+/// It is not valid, or uses what is switched off.
+pub fn precompile(component: &[u8]) -> Result<Vec<u8>, String> {
+    let compiled = crate::engine::engine().and_then(|engine| engine.precompile_component(component));
+    compiled.map_err(|error| format!("{error:#}"))
 }
 
 /// SHA-256 in lower-case hex.

@@ -13,7 +13,7 @@ use fenix_core::time::{Millis, Time};
 use fenix_core::view::{self, Trigger, Wakeup};
 use fenix_engine::ports::{Assignment, CloudError, Progress};
 
-use crate::bindings::action::exports::fenix::plugin::action as wit_action;
+use crate::bindings::action::fenix::plugin::assignments as wit_action;
 use crate::bindings::action::fenix::plugin::cloud as wit_cloud;
 use crate::bindings::workflow::exports::fenix::plugin::workflow as wit_workflow;
 use crate::bindings::workflow::fenix::plugin::{types, view as wit};

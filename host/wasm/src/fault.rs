@@ -16,6 +16,8 @@ pub(crate) enum Breach {
     Time { seconds: u64 },
     #[error("it called the host more than {} times", limits::HOST_CALLS)]
     Calls,
+    #[error("it called others more often than {} times in a second", limits::CALLS_PER_SECOND)]
+    Pace,
     #[error("it planned more than {} decisions", limits::PLANNED)]
     Planned,
     #[error("it passed {bytes} bytes as {what}; at most {most} are taken")]

@@ -1,5 +1,6 @@
 //! The one gate in front of every capability: what a component may use.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use fenix_core::grant::Right;
@@ -16,6 +17,8 @@ pub(crate) struct Gate {
     pub(crate) asked: Vec<Right>,
     /// What an administrator granted to it.
     pub(crate) granted: Vec<Right>,
+    /// How often it was refused something.
+    pub(crate) refusals: Cell<u64>,
 }
 
 impl Gate {
@@ -26,10 +29,10 @@ impl Gate {
     pub(crate) fn open(&self, right: &Right, function: &str) -> Result<(), String> {
         let what = format!("{right}.{function}");
         if !self.asked.contains(right) {
-            return Err(unasked(&what, right.word()));
+            return Err(self.unasked(&what, right.word()));
         }
         if !self.granted.contains(right) {
-            return Err(ungranted(&what, right.word()));
+            return Err(self.ungranted(&what, right.word()));
         }
         Ok(())
     }
@@ -42,8 +45,8 @@ impl Gate {
         let what = format!("remote.start of {}", clean(&argv.join(" "), limits::REASON_BYTES));
         let allows = |rights: &[Right]| commands(rights).any(|rule| rule.allows(argv));
         match (allows(&self.asked), allows(&self.granted)) {
-            (false, _) => Err(unasked(&what, "it")),
-            (true, false) => Err(ungranted(&what, "it")),
+            (false, _) => Err(self.unasked(&what, "it")),
+            (true, false) => Err(self.ungranted(&what, "it")),
             (true, true) => Ok(()),
         }
     }
@@ -55,10 +58,10 @@ impl Gate {
     pub(crate) fn open_commands(&self, function: &str) -> Result<(), String> {
         let what = format!("remote.{function}");
         if commands(&self.asked).next().is_none() {
-            return Err(unasked(&what, "any command"));
+            return Err(self.unasked(&what, "any command"));
         }
         if commands(&self.granted).next().is_none() {
-            return Err(ungranted(&what, "any command"));
+            return Err(self.ungranted(&what, "any command"));
         }
         Ok(())
     }
@@ -72,14 +75,28 @@ impl Gate {
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let what = format!("http.send of {method} {scheme}://{host}{port}{path}");
         if rules(&self.asked).all(|rule| !rule.allows(call)) {
-            return Err(unasked(&what, "it"));
+            return Err(self.unasked(&what, "it"));
         }
         let mut granted = rules(&self.granted).filter(|rule| rule.allows(call)).peekable();
         if granted.peek().is_none() {
-            return Err(ungranted(&what, "it"));
+            return Err(self.ungranted(&what, "it"));
         }
         let secrets: BTreeSet<&String> = granted.flat_map(HttpRule::secrets).collect();
         Ok(secrets.into_iter().cloned().collect())
+    }
+
+    /// Counts that something was refused, and why.
+    pub(crate) fn refused(&self, why: String) -> String {
+        self.refusals.set(self.refusals.get() + 1);
+        why
+    }
+
+    fn unasked(&self, what: &str, right: &str) -> String {
+        self.refused(format!("{what}: the plug-in did not ask for {right}"))
+    }
+
+    fn ungranted(&self, what: &str, right: &str) -> String {
+        self.refused(format!("{what}: no administrator has granted {right} to it; `fenix plugin grant` does"))
     }
 }
 
@@ -97,20 +114,12 @@ fn commands(rights: &[Right]) -> impl Iterator<Item = &RemoteRule> {
     })
 }
 
-fn unasked(what: &str, right: &str) -> String {
-    format!("{what}: the plug-in did not ask for {right}")
-}
-
-fn ungranted(what: &str, right: &str) -> String {
-    format!("{what}: no administrator has granted {right} to it; `fenix plugin grant` does")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn gate(asked: &[Right], granted: &[Right]) -> Gate {
-        Gate { asked: asked.to_vec(), granted: granted.to_vec() }
+        Gate { asked: asked.to_vec(), granted: granted.to_vec(), refusals: Cell::new(0) }
     }
 
     #[test]

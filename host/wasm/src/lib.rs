@@ -23,10 +23,13 @@ mod host;
 pub mod http;
 pub mod limits;
 mod manifest;
+mod meter;
 mod plugins;
 mod text;
 mod workflow;
 
 pub use action::{ActionRunner, Capabilities, Level, ValueError};
-pub use manifest::{Kind, Manifest, ManifestError, inspect};
+pub use cache::{CompileError, Compiler, precompile};
+pub use manifest::{Does, Kind, Manifest, ManifestError, inspect};
+pub use meter::{Meter, Spent};
 pub use plugins::{AttachError, PluginInfo, Plugins, SetUpError};

@@ -35,6 +35,13 @@ pub const CROSSING_BYTES: usize = 4 * 1024 * 1024;
 /// takes some 60 000.
 pub const HOST_CALLS: u32 = 200_000;
 
+/// Calls in a second of one component to others, over all that it works on: commands, calls over HTTP, the cloud, values. One
+/// action on sixteen hosts at a time makes a tenth of them.
+pub const CALLS_PER_SECOND: u32 = 200;
+
+/// Calls of one component that may come at once.
+pub const CALLS_AT_ONCE: u32 = 400;
+
 /// Time of one decision. Fuel ends a loop much earlier; this bounds the host's own part.
 pub const DECISION_TIME: Duration = Duration::from_secs(10);
 

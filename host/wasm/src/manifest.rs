@@ -35,11 +35,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The interface that it exports.
-    fn export(self) -> &'static str {
+    /// What a plug-in of this kind is called.
+    fn word(self) -> &'static str {
         match self {
             Kind::Workflow => "workflow",
             Kind::Action => "action",
+        }
+    }
+
+    /// The interfaces of which it exports one at least.
+    fn exports(self) -> &'static [&'static str] {
+        match self {
+            Kind::Workflow => &["workflow"],
+            Kind::Action => &["action", "assessment", "gate"],
         }
     }
 
@@ -47,15 +55,28 @@ impl Kind {
     fn imports(self) -> &'static [&'static str] {
         match self {
             Kind::Workflow => &["types", "view", "plan", "log"],
-            Kind::Action => &["cloud", "http", "kv", "log", "packages", "remote"],
+            Kind::Action => &["assignments", "cloud", "http", "kv", "log", "packages", "remote"],
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.export())
+        f.write_str(self.word())
     }
+}
+
+/// What an action can do, by the interfaces that it exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Does {
+    /// Work, on a host or before and after all.
+    pub run: bool,
+    /// Say whether a host is to be worked on.
+    pub assess: bool,
+    /// Say whether the session may go on.
+    pub gate: bool,
+    /// Take back what its work did.
+    pub undo: bool,
 }
 
 /// What a component says about itself.
@@ -73,6 +94,9 @@ pub struct Manifest {
     /// something else.
     #[serde(skip)]
     pub asks: Vec<Right>,
+    /// What it can do, if it is an action; read off its exports.
+    #[serde(skip)]
+    pub does: Does,
     /// The calls over HTTP that it wants to make; an import alone would ask for anything.
     #[serde(default)]
     http: Vec<HttpRule>,
@@ -117,7 +141,7 @@ pub enum ManifestError {
     #[error("it imports {0} and its manifest does not say for what; list it as `{0}` of fenix_sdk::action!")]
     Anything(&'static str),
     /// It does not do what its kind is for.
-    #[error("it says that it is of kind {kind} and does not export {PACKAGE}{kind}")]
+    #[error("it says that it is of kind {kind} and exports none of {PACKAGE}{{{}}}", kind.exports().join(", "))]
     MissingExport {
         /// The kind.
         kind: Kind,
@@ -154,9 +178,12 @@ pub fn inspect(component: &[u8]) -> Result<Manifest, ManifestError> {
     if let Some(import) = found.imports.iter().find(foreign) {
         return Err(ManifestError::ForeignImport { import: crate::text::clean(import, 200), kind });
     }
-    if !found.exports.iter().any(|export| interface(export) == Some(kind.export())) {
+    let exports = |word: &str| found.exports.iter().any(|export| interface(export) == Some(word));
+    if !kind.exports().iter().any(|word| exports(word)) {
         return Err(ManifestError::MissingExport { kind });
     }
+    let [run, assess, gate] = ["action", "assessment", "gate"].map(exports);
+    let does = Does { run, assess, gate, undo: run && exports("undo") };
     let imports = |word: &str| found.imports.iter().any(|import| interface(import) == Some(word));
     for (word, is_empty) in [("http", manifest.http.is_empty()), ("remote", manifest.remote.is_empty())] {
         if is_empty && imports(word) {
@@ -166,7 +193,7 @@ pub fn inspect(component: &[u8]) -> Result<Manifest, ManifestError> {
     let calls = manifest.http.iter().cloned().map(Right::Http);
     let commands = manifest.remote.iter().cloned().map(Right::Remote);
     let asks = Right::PLAIN.into_iter().chain(calls).chain(commands).filter(|right| imports(right.word()));
-    Ok(Manifest { asks: asks.collect(), ..manifest })
+    Ok(Manifest { asks: asks.collect(), does, ..manifest })
 }
 
 /// Collects the component's own imports and exports, and the manifests at any depth.

@@ -3,18 +3,23 @@
 use fenix_core::grant::Right;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use fenix_core::id::Digest;
 use fenix_core::session::Pin;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use crate::action::Acting;
 use crate::bindings::action::ActionPluginPre;
+use crate::bindings::assess::AssessPluginPre;
+use crate::bindings::gate::GatePluginPre;
+use crate::bindings::undo::UndoPluginPre;
 use crate::bindings::workflow::WorkflowPluginPre;
-use crate::cache::{self, Cache};
-use crate::manifest::{self, Kind, ManifestError};
+use crate::cache::{self, Cache, CompileError, Compiler};
+use crate::manifest::{self, Does, Kind, ManifestError};
+use crate::meter::{Meter, Pace, Spent};
 use crate::text::clean;
 use crate::workflow::Deciding;
 use crate::{bindings, engine, limits};
@@ -34,12 +39,19 @@ pub struct PluginInfo {
     pub digest: Digest,
     /// What it asks for.
     pub asks: Vec<Right>,
+    /// What it can do, if it is an action.
+    pub does: Does,
 }
 
 impl PluginInfo {
     /// What a session writes down, to use this very component to its end.
     pub fn pin(&self) -> Pin {
-        Pin { name: self.name.clone(), version: self.version.clone(), digest: self.digest.clone() }
+        Pin {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            digest: self.digest.clone(),
+            undoes: self.does.undo,
+        }
     }
 }
 
@@ -74,6 +86,9 @@ pub enum AttachError {
     /// It is not valid WebAssembly, or uses what is switched off here.
     #[error("the component is not valid: {0}")]
     Invalid(String),
+    /// It would take more time or memory to compile than a component may.
+    #[error("the component cannot be compiled: {0}")]
+    Costly(String),
     /// It has the right names and the wrong types.
     #[error("the component does not fit the contract: {0}")]
     Mismatch(String),
@@ -88,7 +103,28 @@ pub(crate) struct Loaded {
 /// Its code, linked as far as it can be before there is an instance.
 pub(crate) enum Code {
     Workflow(WorkflowPluginPre<Deciding>),
-    Action(ActionPluginPre<Acting>),
+    Action(Parts),
+}
+
+/// What an action exports.
+pub(crate) struct Parts {
+    pub(crate) run: Option<ActionPluginPre<Acting>>,
+    pub(crate) assess: Option<AssessPluginPre<Acting>>,
+    pub(crate) gate: Option<GatePluginPre<Acting>>,
+    pub(crate) undo: Option<UndoPluginPre<Acting>>,
+}
+
+impl Parts {
+    /// All that it says it exports.
+    fn of(linked: &InstancePre<Acting>, does: Does) -> wasmtime::Result<Parts> {
+        let linked = || linked.clone();
+        Ok(Parts {
+            run: does.run.then(|| ActionPluginPre::new(linked())).transpose()?,
+            assess: does.assess.then(|| AssessPluginPre::new(linked())).transpose()?,
+            gate: does.gate.then(|| GatePluginPre::new(linked())).transpose()?,
+            undo: does.undo.then(|| UndoPluginPre::new(linked())).transpose()?,
+        })
+    }
 }
 
 /// The attached plug-ins. Clones share them.
@@ -103,6 +139,9 @@ struct Shared {
     actions: Linker<Acting>,
     cache: Option<Cache>,
     loaded: RwLock<Registry>,
+    pace: Pace,
+    meter: OnceLock<Arc<dyn Meter>>,
+    compiler: OnceLock<Arc<dyn Compiler>>,
 }
 
 #[derive(Default)]
@@ -131,8 +170,32 @@ impl Plugins {
             .map_err(unsupported)?;
         bindings::action::ActionPlugin::add_to_linker::<_, HasSelf<_>>(&mut actions, |host| host)
             .map_err(unsupported)?;
-        let shared = Shared { engine, workflows, actions, cache, loaded: RwLock::default() };
+        let (loaded, pace) = (RwLock::default(), Pace::default());
+        let (meter, compiler) = (OnceLock::new(), OnceLock::new());
+        let shared = Shared { engine, workflows, actions, cache, loaded, pace, meter, compiler };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Has what calls use told to that meter from now on. The first one that is named counts.
+    pub fn meter_with(&self, meter: Arc<dyn Meter>) {
+        let _one_is_enough = self.shared.meter.set(meter);
+    }
+
+    /// Has components compiled elsewhere from now on. The first one that is named counts.
+    pub fn compile_with(&self, compiler: Arc<dyn Compiler>) {
+        let _one_is_enough = self.shared.compiler.set(compiler);
+    }
+
+    /// A call of a plug-in ended.
+    pub(crate) fn spent(&self, plugin: &PluginInfo, spent: Spent) {
+        if let Some(meter) = self.shared.meter.get() {
+            meter.spent(plugin, spent);
+        }
+    }
+
+    /// True if a component may call out now.
+    pub(crate) fn may_call(&self, plugin: &Digest) -> bool {
+        self.shared.pace.take(plugin, Instant::now())
     }
 
     /// Takes a component in. Compiling a large one takes seconds: keep it off the path of requests.
@@ -155,6 +218,7 @@ impl Plugins {
             contract: manifest.contract,
             digest: digest.clone(),
             asks: manifest.asks,
+            does: manifest.does,
         };
         let code = self.link(&info, component)?;
         let mut loaded = self.shared.loaded.write().unwrap_or_else(PoisonError::into_inner);
@@ -166,8 +230,15 @@ impl Plugins {
     fn link(&self, info: &PluginInfo, component: &[u8]) -> Result<Code, AttachError> {
         let Shared { engine, workflows, actions, cache, .. } = &*self.shared;
         let words = |error: wasmtime::Error| clean(&format!("{error:#}"), limits::REPORT_BYTES);
-        let component: Component = cache::compile(engine, cache.as_ref(), &info.digest, component)
-            .map_err(|error| AttachError::Invalid(words(error)))?;
+        let compiler = self.shared.compiler.get().map(|compiler| &**compiler);
+        let component: Component =
+            cache::compile(engine, cache.as_ref(), compiler, (&info.digest, component)).map_err(|error| {
+                let why = clean(&error.to_string(), limits::REPORT_BYTES);
+                match error {
+                    CompileError::Invalid(_) => AttachError::Invalid(why),
+                    CompileError::Costly(_) => AttachError::Costly(why),
+                }
+            })?;
         let mismatch = |error| AttachError::Mismatch(words(error));
         Ok(match info.kind {
             Kind::Workflow => {
@@ -176,7 +247,7 @@ impl Plugins {
             }
             Kind::Action => {
                 let linked = actions.instantiate_pre(&component).map_err(mismatch)?;
-                Code::Action(ActionPluginPre::new(linked).map_err(mismatch)?)
+                Code::Action(Parts::of(&linked, info.does).map_err(mismatch)?)
             }
         })
     }

@@ -10,6 +10,7 @@ use fenix_engine::ports::{WorkflowError, Workflows};
 use crate::bindings::workflow::WorkflowPluginPre;
 use crate::bindings::workflow::exports::fenix::plugin::workflow as wit;
 use crate::fault::{Breach, Memory, describe};
+use crate::meter::Spent;
 use crate::plugins::{Code, Plugins};
 use crate::text::{Lines, clean};
 use crate::{convert, limits};
@@ -71,6 +72,8 @@ impl Workflows for Plugins {
         let mut store = self.store(deciding, limits::DECISION_FUEL).map_err(unusable)?;
         store.limiter(|host| &mut host.memory);
         let answer = call(code, &mut store, *wakeup);
+        let fuel = limits::DECISION_FUEL - store.get_fuel().unwrap_or_default();
+        self.spent(&loaded.info, Spent { fuel, ..Spent::default() });
         let host = store.into_data();
         let name = &loaded.info.name;
         match answer {

@@ -4,6 +4,7 @@
 //! failed is begun anew when the session tries the action again, and not before: how often it failed is kept beside the
 //! checkpoint, which stays the same.
 
+mod beside;
 mod metadata;
 
 use fenix_commands::{SILENT_LOOKS, Seen, look, wait, words};
@@ -11,9 +12,13 @@ use fenix_sdk::action::{Again, Assignment, Failure, Host, KvError, PackageError,
 use fenix_sdk::template::fill;
 use metadata::Metadata;
 
+pub use beside::{assess, undo};
+
 fenix_sdk::action! {
     name: "ssh-upgrade",
     run: run,
+    assess: assess,
+    undo: undo,
     remote: ["**"],
 }
 
@@ -208,33 +213,43 @@ fn told(
     metadata: &Metadata,
     step: Step,
 ) -> Result<(Vec<String>, String), Failure> {
-    let package = match &metadata.package {
-        Some(name) => Some(find(host, name)?),
-        None => None,
-    };
-    let sha256 = package.as_ref().map(|package| package.sha256.clone());
-    let names = |name: &str| metadata.value(assignment, sha256.as_deref(), name);
-    let filled = |argv: &[String]| {
-        let fill_one =
-            |text: &String| fill(text, names, |why| Failure::BadMetadata(format!("ssh-upgrade: {why}")));
-        argv.iter().map(fill_one).collect::<Result<Vec<String>, Failure>>()
-    };
-    let file = || names("file");
+    let file = |sha256: Option<&str>| metadata.value(assignment, sha256, "file");
     Ok(match step {
         Step::Fetch => {
             let name = metadata.package.as_deref().unwrap_or_default();
+            let sha256 = sha256(host, metadata)?;
             let address = host.address(name).map_err(refused)?;
             // Not among the arguments, which everybody on the host may read: whoever knows the address may fetch it.
-            (fetching(&file()?), format!("url = \"{address}\"\n"))
+            (fetching(&file(sha256.as_deref())?), format!("url = \"{address}\"\n"))
         }
         Step::Check => {
             let checking = ["sha256sum", "--check", "--strict", "--quiet", "-"].map(str::to_owned).to_vec();
-            (checking, format!("{}  {}\n", sha256.clone().unwrap_or_default(), file()?))
+            let sha256 = sha256(host, metadata)?;
+            (checking, format!("{}  {}\n", sha256.clone().unwrap_or_default(), file(sha256.as_deref())?))
         }
-        Step::Install => (filled(&metadata.install)?, String::new()),
-        Step::Verify => (filled(&metadata.verify)?, String::new()),
+        Step::Install => (filled(host, assignment, metadata, &metadata.install)?, String::new()),
+        Step::Verify => (filled(host, assignment, metadata, &metadata.verify)?, String::new()),
         Step::Reboot => (Vec::new(), String::new()),
     })
+}
+
+/// A command with its names filled in.
+fn filled(
+    host: &mut dyn Host,
+    assignment: &Assignment,
+    metadata: &Metadata,
+    argv: &[String],
+) -> Result<Vec<String>, Failure> {
+    let sha256 = sha256(host, metadata)?;
+    let names = |name: &str| metadata.value(assignment, sha256.as_deref(), name);
+    let wrong = |why: String| Failure::BadMetadata(format!("ssh-upgrade: {why}"));
+    argv.iter().map(|text| fill(text, names, wrong)).collect()
+}
+
+/// The digest of the package, if there is one to bring.
+fn sha256(host: &mut dyn Host, metadata: &Metadata) -> Result<Option<String>, Failure> {
+    let Some(name) = &metadata.package else { return Ok(None) };
+    find(host, name).map(|package| Some(package.sha256))
 }
 
 /// What fetches: it goes on where it stopped, makes the folder, and takes an answer for a file only if it is one.

@@ -17,6 +17,10 @@ pub(crate) struct Metadata {
     pub(crate) reboot: bool,
     /// What says at the end, by its status, whether all is well.
     pub(crate) verify: Vec<String>,
+    /// What takes it back.
+    pub(crate) undo: Vec<String>,
+    /// Under the type `assess`: what says, by its status 0, that there is nothing to do.
+    pub(crate) unless: Vec<String>,
 }
 
 impl Metadata {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use fenix_sdk::action::{CommandState, RemoteError};
+use fenix_sdk::action::{Assessment, CommandState, RemoteError};
 use fenix_sdk::testing::FakeHost;
 use serde_json::{Value, json};
 
@@ -174,4 +174,98 @@ fn metadata_that_makes_no_sense_is_refused_by_name() {
     check(json!({ "install": ["dpkg", "{{file"] }), "has a {{ without its }}");
     let odd = run(&mut FakeHost::new("x", &[]), &assignment(&whole()), Some("odd"));
     assert_eq!(odd, Err(Failure::Failed("the checkpoint is not one of ssh-upgrade's".to_owned())));
+}
+
+/// Calls a function with a checkpoint to its end; each call is made twice, as after a crash.
+fn finish_beside<T, A>(
+    host: &mut FakeHost,
+    call: impl Fn(&mut FakeHost, Option<&str>) -> Result<T, Failure>,
+    again: impl Fn(T) -> Result<String, A>,
+) -> Result<A, Failure> {
+    let mut checkpoint = None::<String>;
+    for _ in 0..500 {
+        call(host, checkpoint.as_deref())?;
+        match again(call(host, checkpoint.as_deref())?) {
+            Ok(next) => checkpoint = Some(next),
+            Err(end) => return Ok(end),
+        }
+    }
+    panic!("it has no end: {checkpoint:?}");
+}
+
+fn assessed(host: &mut FakeHost, metadata: &Value) -> Result<Assessment, Failure> {
+    let assignment = assignment(metadata);
+    finish_beside(
+        host,
+        |host, checkpoint| assess(host, &assignment, checkpoint),
+        |verdict| match verdict {
+            Assessment::Again(again) => Ok(again.checkpoint),
+            other => Err(other),
+        },
+    )
+}
+
+#[test]
+fn a_host_is_left_as_it_is_if_a_command_says_so() {
+    let metadata = json!({ "unless": ["test-kernel", "{{host}}"] });
+    let check = |prepare: fn(&mut FakeHost), expected: Result<Assessment, Failure>| {
+        let mut host = FakeHost::new("compute-1", &[]);
+        prepare(&mut host);
+        assert_eq!(assessed(&mut host, &metadata), expected);
+        assert_eq!(host.remote.line("unless-0").as_deref(), Some("test-kernel compute-1"));
+    };
+    let nothing = || Ok(Assessment::NotNeeded("test-kernel says that there is nothing to do".to_owned()));
+    check(|_| {}, nothing());
+    check(
+        |host| host.remote.ends("unless-0", 1, "5.10"),
+        Ok(Assessment::Needed("test-kernel ended with status 1: 5.10".to_owned())),
+    );
+    check(
+        |host| drop(host.remote.states.insert("unless-0".to_owned(), [CommandState::Lost].into())),
+        nothing(),
+    );
+    let mut host = FakeHost::new("compute-1", &[]);
+    assert!(matches!(assessed(&mut host, &json!({})), Ok(Assessment::Needed(_))));
+    assert!(host.remote.started.is_empty());
+}
+
+fn undone(host: &mut FakeHost, metadata: &Value, forward: Option<&str>) -> Result<String, Failure> {
+    let assignment = assignment(metadata);
+    finish_beside(
+        host,
+        |host, checkpoint| undo(host, &assignment, checkpoint, forward),
+        |progress| match progress {
+            Progress::Again(again) => Ok(again.checkpoint),
+            Progress::Done(report) => Err(report),
+        },
+    )
+}
+
+#[test]
+fn what_runs_is_ended_and_what_was_done_taken_back_and_begun_anew_later() {
+    let metadata = json!({ "install": ["apply"], "undo": ["revert", "{{host}}"] });
+    let mut host = FakeHost::new("compute-1", &[]);
+    host.remote.states.insert("install-0-0".to_owned(), [CommandState::Running].into());
+    let assignment = assignment(&metadata);
+    let mut forward = None::<String>;
+    for _ in 0..3 {
+        match run(&mut host, &assignment, forward.as_deref()) {
+            Ok(Progress::Again(again)) => forward = Some(again.checkpoint),
+            other => panic!("{other:?}"),
+        }
+    }
+    host.remote.states.insert("undo-0".to_owned(), [CommandState::Running].into());
+    host.remote.ends("undo-0", 0, "");
+    assert_eq!(undone(&mut host, &metadata, forward.as_deref()), Ok("revert has taken it back".to_owned()));
+    assert!(host.remote.killed.iter().all(|name| name == "install-0-0") && !host.remote.killed.is_empty());
+    assert_eq!(host.remote.line("undo-0").as_deref(), Some("revert compute-1"));
+    finish(&mut host, &metadata).unwrap();
+    assert!(host.remote.line("install-1-0").is_some(), "what ran before counts no longer");
+
+    let mut host = FakeHost::new("compute-1", &[]);
+    host.remote.ends("undo-0", 9, "stuck");
+    let failed = Failure::Failed("revert ended with status 9: stuck".to_owned());
+    assert_eq!(undone(&mut host, &metadata, None), Err(failed));
+    let nothing = undone(&mut FakeHost::new("compute-1", &[]), &json!({ "install": ["apply"] }), None);
+    assert_eq!(nothing, Ok("nothing is said by which it could be taken back".to_owned()));
 }

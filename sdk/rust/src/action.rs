@@ -3,7 +3,7 @@
 
 use crate::bindings::action::fenix::plugin::{cloud, http, kv, packages, remote};
 
-pub use crate::bindings::action::exports::fenix::plugin::action::{Again, Assignment, Failure, Progress};
+pub use crate::bindings::action::fenix::plugin::assignments::{Again, Assignment, Failure, Progress};
 pub use crate::bindings::action::fenix::plugin::cloud::{Error as CloudError, HostStatus};
 pub use crate::bindings::action::fenix::plugin::http::{Error as HttpError, Header, Request, Response};
 pub use crate::bindings::action::fenix::plugin::kv::Error as KvError;
@@ -11,6 +11,8 @@ pub use crate::bindings::action::fenix::plugin::packages::{Error as PackageError
 pub use crate::bindings::action::fenix::plugin::remote::{
     Ending, Error as RemoteError, State as CommandState,
 };
+pub use crate::bindings::assess::exports::fenix::plugin::assessment::Verdict as Assessment;
+pub use crate::bindings::gate::exports::fenix::plugin::gate::{Pause, Verdict as Opening};
 
 /// Makes the crate an action.
 ///
@@ -30,37 +32,110 @@ pub use crate::bindings::action::fenix::plugin::remote::{
 /// (`fenix plugin grant`). Calls over HTTP and commands are asked for by rules, of which a grant may be a part: `http: ["GET,POST
 /// https://*/*"]`, `remote: ["apt-get install --yes *"]`.
 ///
+/// `run` does the work. Beside it or instead of it there may be `assess` and `gate`, for which a session lists the action under
+/// types of these names, and `undo`, which takes back what `run` did:
+///
+/// ```
+/// use fenix_sdk::action::{Assessment, Assignment, Cloud, Failure, Progress};
+///
+/// fenix_sdk::action! { name: "hello", run: run, assess: assess, undo: undo }
+///
+/// fn run(_: &mut dyn Cloud, _: &Assignment, _: Option<&str>) -> Result<Progress, Failure> {
+///     Ok(Progress::Done("hello".to_owned()))
+/// }
+/// fn assess(_: &mut dyn Cloud, _: &Assignment, _: Option<&str>) -> Result<Assessment, Failure> {
+///     Ok(Assessment::NotNeeded("it was greeted before".to_owned()))
+/// }
+/// fn undo(
+///     _: &mut dyn Cloud, _: &Assignment, _: Option<&str>, _forward: Option<&str>,
+/// ) -> Result<Progress, Failure> {
+///     Ok(Progress::Done("goodbye".to_owned()))
+/// }
+/// # fn main() {}
+/// ```
+///
 /// The version is the crate's. The name is 1 to 64 of `a-z`, `0-9` and `-`.
 #[macro_export]
 macro_rules! action {
     (
-        name: $name:literal, run: $run:path
+        name: $name:literal
+        $(, run: $run:path)? $(, assess: $assess:path)? $(, gate: $gate:path)? $(, undo: $undo:path)?
         $(, http: [$($http:literal),* $(,)?])? $(, remote: [$($remote:literal),* $(,)?])? $(,)?
     ) => {
-        const _: fn(
-            &$crate::action::Assignment,
-            ::core::option::Option<&str>,
-        ) -> ::core::result::Result<$crate::action::Progress, $crate::action::Failure> =
-            |assignment, checkpoint| $run(&mut $crate::action::Imports, assignment, checkpoint);
+        $($crate::__part!(run, $run, (assignment: &$crate::action::Assignment, checkpoint: ::core::option::Option<&str>) -> $crate::action::Progress);)?
+        $($crate::__part!(assess, $assess, (assignment: &$crate::action::Assignment, checkpoint: ::core::option::Option<&str>) -> $crate::action::Assessment);)?
+        $($crate::__part!(gate, $gate, (assignment: &$crate::action::Assignment, checkpoint: ::core::option::Option<&str>) -> $crate::action::Opening);)?
+        $($crate::__part!(undo, $undo, (assignment: &$crate::action::Assignment, checkpoint: ::core::option::Option<&str>, forward: ::core::option::Option<&str>) -> $crate::action::Progress);)?
         const _: () = ::core::assert!(
             $crate::manifest::is_name($name),
             "a plug-in's name is 1 to 64 of a-z, 0-9 and -"
         );
+        #[cfg(target_arch = "wasm32")]
+        $crate::__manifest!($name, "action" $(, http: [$($http),*])? $(, remote: [$($remote),*])?);
+    };
+}
 
+/// Exports one function of an action, and makes sure of its type also where nothing is exported.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __part {
+    (@export run, $function:path) => {
+        impl $crate::bindings::action::exports::fenix::plugin::action::Guest for Component {
+            fn run(
+                assignment: $crate::action::Assignment,
+                checkpoint: ::core::option::Option<::std::string::String>,
+            ) -> ::core::result::Result<$crate::action::Progress, $crate::action::Failure> {
+                $crate::log::log_panics();
+                $function(&mut $crate::action::Imports, &assignment, checkpoint.as_deref())
+            }
+        }
+        $crate::bindings::action::export_action!(Component with_types_in $crate::bindings::action);
+    };
+    (@export assess, $function:path) => {
+        impl $crate::bindings::assess::exports::fenix::plugin::assessment::Guest for Component {
+            fn assess(
+                assignment: $crate::action::Assignment,
+                checkpoint: ::core::option::Option<::std::string::String>,
+            ) -> ::core::result::Result<$crate::action::Assessment, $crate::action::Failure> {
+                $crate::log::log_panics();
+                $function(&mut $crate::action::Imports, &assignment, checkpoint.as_deref())
+            }
+        }
+        $crate::bindings::assess::export_assess!(Component with_types_in $crate::bindings::assess);
+    };
+    (@export gate, $function:path) => {
+        impl $crate::bindings::gate::exports::fenix::plugin::gate::Guest for Component {
+            fn ask(
+                assignment: $crate::action::Assignment,
+                checkpoint: ::core::option::Option<::std::string::String>,
+            ) -> ::core::result::Result<$crate::action::Opening, $crate::action::Failure> {
+                $crate::log::log_panics();
+                $function(&mut $crate::action::Imports, &assignment, checkpoint.as_deref())
+            }
+        }
+        $crate::bindings::gate::export_gate!(Component with_types_in $crate::bindings::gate);
+    };
+    (@export undo, $function:path) => {
+        impl $crate::bindings::undo::exports::fenix::plugin::undo::Guest for Component {
+            fn undo(
+                assignment: $crate::action::Assignment,
+                checkpoint: ::core::option::Option<::std::string::String>,
+                forward: ::core::option::Option<::std::string::String>,
+            ) -> ::core::result::Result<$crate::action::Progress, $crate::action::Failure> {
+                $crate::log::log_panics();
+                let (checkpoint, forward) = (checkpoint.as_deref(), forward.as_deref());
+                $function(&mut $crate::action::Imports, &assignment, checkpoint, forward)
+            }
+        }
+        $crate::bindings::undo::export_undo!(Component with_types_in $crate::bindings::undo);
+    };
+    ($part:ident, $function:path, ($($argument:ident: $type:ty),*) -> $answer:ty) => {
+        const _: fn($($type),*) -> ::core::result::Result<$answer, $crate::action::Failure> =
+            |$($argument),*| $function(&mut $crate::action::Imports, $($argument),*);
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
-            impl $crate::bindings::action::exports::fenix::plugin::action::Guest for Component {
-                fn run(
-                    assignment: $crate::action::Assignment,
-                    checkpoint: ::core::option::Option<::std::string::String>,
-                ) -> ::core::result::Result<$crate::action::Progress, $crate::action::Failure> {
-                    $crate::log::log_panics();
-                    $run(&mut $crate::action::Imports, &assignment, checkpoint.as_deref())
-                }
-            }
-    $crate::bindings::action::export_action!(Component with_types_in $crate::bindings::action);
-            $crate::__manifest!($name, "action" $(, http: [$($http),*])? $(, remote: [$($remote),*])?);
+            $crate::__part!(@export $part, $function);
         };
     };
 }

@@ -44,7 +44,12 @@ impl Plugins for Reckless<'_> {
         if name != NAME {
             return self.others.pin(name);
         }
-        Some(Pin { name: name.to_owned(), version: "0".to_owned(), digest: Digest::from(NAME) })
+        Some(Pin {
+            name: name.to_owned(),
+            version: "0".to_owned(),
+            digest: Digest::from(NAME),
+            undoes: false,
+        })
     }
 
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {

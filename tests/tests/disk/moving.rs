@@ -73,7 +73,7 @@ fn history() -> Vec<Record> {
         maintenance_at: Time(1),
         window_end: None,
         metadata: "{}".into(),
-        workflow: Pin { name: "default".into(), version: "1".into(), digest: "ab".into() },
+        workflow: Pin { name: "default".into(), version: "1".into(), digest: "ab".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
     };

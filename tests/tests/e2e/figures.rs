@@ -11,7 +11,7 @@ use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// The figures at one moment.
 #[derive(Debug)]
-struct Figures {
+pub(crate) struct Figures {
     /// The kind of each family: `counter`, `gauge`, `histogram`, `info`.
     kinds: BTreeMap<String, String>,
     /// The values, by name and labels as they are written.
@@ -20,7 +20,7 @@ struct Figures {
 
 impl Figures {
     /// Reads them off a server, and checks their form.
-    fn read(rig: &Rig) -> Figures {
+    pub(crate) fn read(rig: &Rig) -> Figures {
         let address = rig.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
@@ -78,7 +78,7 @@ impl Figures {
     }
 
     /// The value of a series as it is written; zero if it is not there.
-    fn get(&self, series: &str) -> f64 {
+    pub(crate) fn get(&self, series: &str) -> f64 {
         self.values.get(series).copied().unwrap_or_default()
     }
 

@@ -12,7 +12,7 @@ use crate::process::run;
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// The component under another name, as long as `guest`.
-fn named(component: &[u8], name: &str) -> Vec<u8> {
+pub(crate) fn named(component: &[u8], name: &str) -> Vec<u8> {
     let old = b"\"name\":\"guest\"";
     let at = component.windows(old.len()).position(|window| window == old).unwrap();
     let mut renamed = component.to_vec();
@@ -20,7 +20,7 @@ fn named(component: &[u8], name: &str) -> Vec<u8> {
     renamed
 }
 
-fn forever(body: &str) -> String {
+pub(crate) fn forever(body: &str) -> String {
     format!("(loop $again {body} (br $again))")
 }
 
@@ -72,7 +72,7 @@ fn plug_ins_that_loop_or_eat_are_ended_by_name_and_everybody_else_goes_on() {
 }
 
 /// Waits until a deleted session is no longer there.
-fn wait_until_gone(session: &str) {
+pub(crate) fn wait_until_gone(session: &str) {
     let mut from = 0;
     loop {
         let news = get(&format!("{session}/events?from={from}&wait=5"));

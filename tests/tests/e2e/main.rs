@@ -22,6 +22,7 @@ mod commands;
 mod configuration;
 mod conformance;
 mod constraints;
+mod corpus;
 mod crash;
 mod damage;
 mod demo;

@@ -181,8 +181,8 @@ pub fn still_allowed(state: &State, id: &SessionId, effect: &Effect, now: Time) 
     };
     let case = Case { state, session, now, own: Some((id, effect.id)) };
     case.unless_off(Rule::R8, || match effect.kind {
-        // Giving a host back is a closing as well as a step forward.
-        EffectKind::Release { .. } => Ok(()),
+        // Giving a host back is a closing as well as a step forward, and so is taking back what was done on it.
+        EffectKind::Release { .. } | EffectKind::Work { target: Target::Undo(_) } => Ok(()),
         EffectKind::Fence { .. } | EffectKind::Move { .. } | EffectKind::Work { .. } => {
             subjects::goes_on(&case)
         }
@@ -249,6 +249,13 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
             }
             case.unless_off(Rule::R4, || limits::fenced_and_empty(case, host))?;
             case.unless_off(Rule::R6, || limits::controllers(case, host))
+        }
+        // It looks, and changes nothing: no window and no manager has a say.
+        EffectKind::Work { target: Target::Assess(host) } => {
+            case.unless_off(Rule::R11, || subjects::may_assess(case, host))
+        }
+        EffectKind::Work { target: Target::Gate(host) | Target::Undo(host) } => {
+            case.unless_off(Rule::R11, || subjects::is_own(case, host))
         }
         EffectKind::Work { target: Target::Pre } => Ok(()),
         EffectKind::Work { target: Target::Post } => {

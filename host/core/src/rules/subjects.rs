@@ -3,7 +3,7 @@
 use crate::id::{HostId, InstanceId};
 use crate::inventory::{HostKind, InstanceState, Movable, Service};
 use crate::rules::{Admission, Case, Refusal, Rule};
-use crate::session::{Condition, HostStage, HostWork, Target};
+use crate::session::{Condition, HostStage, HostWork};
 use crate::state::State;
 
 /// R8: stop means stop, for this session and for all.
@@ -75,6 +75,19 @@ pub(super) fn may_work(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
             Err(Rule::R11.refuses(format!("host {host} is {} already", work.stage.name())))
         }
     }
+}
+
+/// R11: hosts are assessed before their turn.
+pub(super) fn may_assess(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    match own_host(case, host)?.stage {
+        HostStage::Waiting => Ok(()),
+        ref other => Err(Rule::R11.refuses(format!("host {host} is {} already", other.name()))),
+    }
+}
+
+/// R11: the host is one of this session's.
+pub(super) fn is_own(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    own_host(case, host).map(|_| ())
 }
 
 /// A host may be left out at any time before it is done, unless something is in flight on it.
@@ -160,7 +173,7 @@ impl crate::effect::EffectKind {
         use crate::effect::EffectKind;
         match self {
             EffectKind::Fence { host: subject } | EffectKind::Release { host: subject } => subject == host,
-            EffectKind::Work { target } => *target == Target::Host(host.clone()),
+            EffectKind::Work { target } => target.host() == Some(host),
             EffectKind::Move { instance, from, to, .. } => {
                 from == host
                     || to == host

@@ -53,7 +53,7 @@ pub(crate) fn instance(id: &str, on: &str, group: Option<&str>) -> Instance {
 }
 
 pub(crate) fn plan() -> Plan {
-    let pin = Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into() };
+    let pin = Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into(), undoes: false };
     Plan {
         maintenance_at: START,
         window_end: None,

@@ -16,6 +16,7 @@ use fenix_core::rules::{self, Refusal};
 use fenix_core::session::{HostStage, Target};
 use fenix_core::time::{Millis, Time};
 
+use crate::assessing::Verdict;
 use crate::event::CallId;
 use crate::ports::{CloudCall, CloudError, CloudReply};
 use crate::{Engine, Owner};
@@ -342,14 +343,16 @@ impl Engine {
         } else {
             self.carriers.remove(&(session.clone(), effect.id));
         }
-        let (done, failed) = (outcome == Outcome::Done, matches!(outcome, Outcome::Failed { .. }));
-        self.record(session, Body::EffectEnded { effect: effect.id, outcome });
-        if done {
-            self.follow_up(session, &effect.kind);
-        }
-        // Where there was room somebody else may have come: the next place is chosen from what is there now.
-        if failed && matches!(effect.kind, EffectKind::Move { .. }) {
-            self.reread_for(session);
+        self.record(session, Body::EffectEnded { effect: effect.id, outcome: outcome.clone() });
+        match (outcome, &effect.kind) {
+            (Outcome::Done, kind) => self.follow_up(session, kind),
+            // Where there was room somebody else may have come: the next place is chosen from what is there now.
+            (Outcome::Failed { .. }, EffectKind::Move { .. }) => self.reread_for(session),
+            // What only looks and cannot is taken for a no.
+            (Outcome::Failed { why }, EffectKind::Work { target }) => {
+                self.judged(session, target, Verdict::Stop(why));
+            }
+            (Outcome::Failed { .. } | Outcome::Withdrawn { .. } | Outcome::Unknown { .. }, _) => {}
         }
         self.halt_if_spent(session);
     }
@@ -383,6 +386,7 @@ impl Engine {
                 if worked {
                     self.tell_host(session, host, false);
                     self.tell_session(session);
+                    self.close_gate(session, host);
                 }
             }
             EffectKind::Move { instance, .. } => {
@@ -392,7 +396,7 @@ impl Engine {
                 let body = Body::HostMoved { host: host.clone(), stage: HostStage::Worked, fenced: true };
                 self.record(session, body);
             }
-            EffectKind::Work { target: Target::Pre | Target::Post } => {}
+            EffectKind::Work { .. } => {}
         }
     }
 

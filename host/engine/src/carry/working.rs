@@ -8,12 +8,16 @@ use fenix_core::session::{ActionRun, HostStage, Session, Target};
 use fenix_core::time::{Millis, Time};
 
 use super::{Next, Purpose};
+use crate::assessing::Verdict;
 use crate::event::{CallId, Order};
-use crate::ports::{ActionError, Assignment, MAX_CHECKPOINT, Progress};
+use crate::ports::{ActionCall, ActionError, Assignment, MAX_CHECKPOINT, Progress};
 use crate::{Engine, Owner};
 
 /// Longest report and failure text that is kept of an action, in bytes: records stay small.
 const MAX_TEXT: usize = 512;
+
+/// Times in a row that an action may be ended by the sandbox before its session is parked: whoever wrote it has to look.
+const MOST_TRAPS: u32 = 3;
 
 /// Least time between two calls of an action: one that wants to be called again at once must not spin.
 const LEAST_PAUSE: Millis = Millis(100);
@@ -29,7 +33,9 @@ impl Engine {
             }
             return;
         }
-        if self.has_begun(session, target) && self.is_worked(session, target) {
+        if self.is_worked(session, target)
+            && (self.has_begun(session, target) || !matches!(target, Target::Host(_)))
+        {
             return self.end(session, effect, Outcome::Done);
         }
         if let Err(refusal) = rules::still_allowed(&self.state, session, effect, self.now) {
@@ -67,7 +73,9 @@ impl Engine {
 
     fn has_begun(&self, session: &SessionId, target: &Target) -> bool {
         match target {
-            Target::Pre | Target::Post => true,
+            Target::Pre | Target::Post | Target::Undo(_) => true,
+            // What only looks may be given up at any moment.
+            Target::Assess(_) | Target::Gate(_) => false,
             Target::Host(host) => self
                 .state
                 .session(session)
@@ -98,6 +106,7 @@ impl Engine {
         let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect.id)) else { return };
         let Some((_, Purpose::Action(action))) = carrier.awaiting.take() else { return };
         let name = self.action_name(&session, action);
+        let traps = self.traps_in_a_row(&session, action, &result);
         match result {
             Ok(Progress::Done { report }) => {
                 let report = Some(clipped(report));
@@ -120,25 +129,81 @@ impl Engine {
                 let left = self.work_deadline(&session, &effect).since(self.now);
                 self.sleep(&session, effect.id, after.min(left).max(LEAST_PAUSE));
             }
+            Ok(Progress::NotNeeded { why }) => {
+                let said = clipped(format!("not needed: {why}"));
+                self.judge(&session, &effect, (&target, action), said, Verdict::NotNeeded);
+            }
+            Ok(Progress::Stop { why }) => {
+                let said = clipped(format!("action {name}: {why}"));
+                self.judge(&session, &effect, (&target, action), said.clone(), Verdict::Stop(said));
+            }
             Err(error) => {
                 let why = clipped(format!("action {name}: {error}"));
-                self.end(&session, &effect, Outcome::Failed { why });
+                self.end(&session, &effect, Outcome::Failed { why: why.clone() });
+                // Whatever a failure is to lead to: with this plug-in it would lead there on every host.
+                if traps >= MOST_TRAPS {
+                    self.park(&session, format!("{traps} times in a row: {why}"));
+                }
             }
         }
     }
 
+    /// How often in a row an action of a session was ended by the sandbox, with this result.
+    fn traps_in_a_row(
+        &mut self,
+        session: &SessionId,
+        action: u32,
+        result: &Result<Progress, ActionError>,
+    ) -> u32 {
+        let spec = self.state.session(session).and_then(|known| known.plan.actions.get(action as usize));
+        let Some(digest) = spec.map(|spec| spec.plugin.digest.clone()) else { return 0 };
+        let key = (session.clone(), digest);
+        match result {
+            Err(ActionError::Trapped(_)) => {
+                let traps = self.traps.entry(key).or_default();
+                *traps += 1;
+                *traps
+            }
+            Ok(_) | Err(ActionError::Failed(_) | ActionError::Unusable(_)) => {
+                self.traps.remove(&key);
+                0
+            }
+        }
+    }
+
+    /// An action said that it does not go on as planned, which is an end like any other.
+    fn judge(
+        &mut self,
+        session: &SessionId,
+        effect: &Effect,
+        (target, action): (&Target, u32),
+        said: String,
+        verdict: Verdict,
+    ) {
+        self.called(session, target, action, |run| run.report = Some(said));
+        self.end(session, effect, Outcome::Done);
+        self.judged(session, target, verdict);
+    }
+
     fn assignment(&self, session: &Session, target: &Target, run: &ActionRun) -> Option<Assignment> {
         let spec = session.plan.actions.get(run.action as usize)?;
-        let host = match target {
-            Target::Host(host) => Some(host.clone()),
-            Target::Pre | Target::Post => None,
+        let call = match target {
+            Target::Pre | Target::Host(_) | Target::Post => ActionCall::Run,
+            Target::Assess(_) => ActionCall::Assess,
+            Target::Gate(_) => ActionCall::Gate,
+            Target::Undo(host) => {
+                let forward = session.work.get(&Target::Host(host.clone()));
+                let forward = forward.and_then(|runs| runs.iter().find(|known| known.action == run.action));
+                ActionCall::Undo { forward: forward.and_then(|run| run.checkpoint.clone()) }
+            }
         };
         Some(Assignment {
             plugin: spec.plugin.digest.clone(),
             key: format!("{}/{}/{}", session.id, target.name(), run.action),
+            call,
             session: session.id.to_string(),
             stage: spec.stage.wire().to_owned(),
-            host,
+            host: target.host().cloned(),
             metadata: spec.metadata.clone(),
             checkpoint: run.checkpoint.clone(),
             granted: self.state.grants.get(&spec.plugin.digest).cloned().unwrap_or_default(),

@@ -87,7 +87,7 @@ impl Journal for Memory {
 }
 
 fn pin(name: &str) -> Pin {
-    Pin { name: name.into(), version: "0.1.0".into(), digest: name.into() }
+    Pin { name: name.into(), version: "0.1.0".into(), digest: name.into(), undoes: false }
 }
 
 pub(crate) fn plan() -> Plan {

@@ -17,15 +17,15 @@ fn spec(name: &str) -> PackageSpec {
 }
 
 fn pin(name: &str) -> Pin {
-    Pin { name: name.into(), version: "2".into(), digest: "d2".into() }
+    Pin { name: name.into(), version: "2".into(), digest: "d2".into(), undoes: false }
 }
 
 /// Session `s` brings `one` and `two`, and names its plug-ins.
 fn opened() -> World {
     let mut world = World::new();
     let mut plan: Plan = crate::harness::plan();
-    plan.workflow = Pin::named("theirs");
-    plan.actions.iter_mut().for_each(|action| action.plugin = Pin::named(&action.plugin.name));
+    plan.workflow = Pin::named("theirs", "");
+    plan.actions.iter_mut().for_each(|action| action.plugin = Pin::named(&action.plugin.name, ""));
     let packages = vec![spec("one"), spec("two")];
     let hosts = vec!["a".into(), "b".into()];
     let open = Command::Open { id: "s".into(), plan: Box::new(plan), hosts, packages };
@@ -42,8 +42,8 @@ fn brought(wanted: &Wanted) -> Brought {
     };
     Brought {
         packages: wanted.packages.iter().map(package).collect(),
-        workflow: pin(&wanted.workflow),
-        actions: wanted.actions.iter().map(|name| pin(name)).collect(),
+        workflow: pin(&wanted.workflow.name),
+        actions: wanted.actions.iter().map(|(_, named)| pin(&named.name)).collect(),
     }
 }
 

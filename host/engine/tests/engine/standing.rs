@@ -151,7 +151,7 @@ fn a_reply_that_names_its_question_answers_no_other() {
 #[test]
 fn plugins_and_templates_are_kept_until_they_are_taken_back() {
     let mut world = World::new();
-    let pin = Pin { name: "hello".into(), version: "1".into(), digest: "d".into() };
+    let pin = Pin { name: "hello".into(), version: "1".into(), digest: "d".into(), undoes: false };
     let plugin = Attached { pin, kind: PluginKind::Action };
     let template = Template { name: "t".into(), description: "d".into(), body: "{}".into() };
     let mut check = |command: Command, expected: Answer| assert_eq!(world.command(command), Ok(expected));
@@ -272,4 +272,22 @@ fn what_became_of_an_instance_outlives_the_session() {
     }
     let past = world.state().past.instance(&"i1".into()).unwrap().clone();
     assert_eq!((past.moves, past.from, past.to), (1, "a".into(), "x".into()));
+}
+
+#[test]
+fn a_plug_in_that_a_session_needs_is_not_detached() {
+    let mut world = World::working();
+    let plan = world.session().plan.clone();
+    let attach =
+        |pin: &Pin| Command::AttachPlugin { plugin: Attached { pin: pin.clone(), kind: PluginKind::Action } };
+    let detach = |name: &str| Command::DetachPlugin { name: name.to_owned() };
+    for pin in [&plan.workflow, &plan.actions[1].plugin] {
+        assert_eq!(world.command(attach(pin)), Ok(Answer::Done));
+        let needed = CommandError::Needed { name: pin.name.clone(), by: "s".into() };
+        assert_eq!(world.command(detach(&pin.name)), Err(needed));
+    }
+    // Another one of the name is nobody's yet.
+    let newer = Pin { digest: "newer".into(), ..plan.workflow.clone() };
+    assert_eq!(world.command(attach(&newer)), Ok(Answer::Done));
+    assert_eq!(world.command(detach(&newer.name)), Ok(Answer::Done));
 }

@@ -146,3 +146,24 @@ fn the_same_work_wanted_again_is_under_way_already() {
     assert_eq!(world.actions.len(), 1);
     assert!(world.session().refused.is_empty());
 }
+
+#[test]
+fn an_action_that_is_ended_again_and_again_parks_its_session_whatever_a_failure_leads_to() {
+    let trapped = || Err(ActionError::Trapped("first: it computed for too long".into()));
+    let park = |results: &[fn() -> Result<Progress, ActionError>]| {
+        let mut world = World::working();
+        for result in results {
+            world.action_says(result());
+            while world.actions.is_empty() && world.session().condition == Condition::Running {
+                world.decide([work_on_a()]);
+            }
+        }
+        world.session().condition.clone()
+    };
+    let why =
+        "3 times in a row: action first: the action was ended: first: it computed for too long".to_owned();
+    assert_eq!(park(&[trapped, trapped, trapped]), Condition::Parked { why });
+    let half = || again(secs(1), "half");
+    assert_eq!(park(&[trapped, trapped, half, trapped]), Condition::Running);
+    assert_eq!(park(&[trapped, trapped, failed, trapped]), Condition::Running);
+}

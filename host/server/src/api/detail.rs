@@ -194,10 +194,7 @@ fn runs_on<'a>(
     target: &'a Target,
     runs: &'a [ActionRun],
 ) -> impl Iterator<Item = Value> + 'a {
-    let hostname = match target {
-        Target::Host(host) => host.as_str(),
-        Target::Pre | Target::Post => "localhost",
-    };
+    let hostname = target.host().map_or("localhost", HostId::as_str);
     runs.iter().map(move |run| {
         json!({
             "session_id": session.id.as_str(),
@@ -309,9 +306,7 @@ fn effect(effect: &Effect) -> Value {
     let (on, to) = match &effect.kind {
         EffectKind::Fence { host } | EffectKind::Release { host } => (host.as_str(), None),
         EffectKind::Move { instance, to, .. } => (instance.as_str(), Some(to.as_str())),
-        EffectKind::Work { target: Target::Host(host) } => (host.as_str(), None),
-        EffectKind::Work { target: Target::Pre } => ("pre", None),
-        EffectKind::Work { target: Target::Post } => ("post", None),
+        EffectKind::Work { target } => (target.name(), None),
     };
     json!({
         "id": effect.id.0,

@@ -103,6 +103,7 @@ fn status_of(error: &CommandError) -> StatusCode {
         | CommandError::Leased { .. }
         | CommandError::Exists(_)
         | CommandError::Brought { .. }
+        | CommandError::Needed { .. }
         | CommandError::WrongState { .. } => StatusCode::CONFLICT,
         CommandError::TooMany(_) => too_many_sessions(),
         CommandError::NotReady | CommandError::Held(_) | CommandError::Broken => {

@@ -108,12 +108,10 @@ impl Api {
         let wanted = wire::session::read(body, known)?;
         // What is brought has no digest yet: whether all of it was granted is seen when it is here.
         let state = self.desk.state();
-        let pins = wanted.plan.actions.iter().map(|spec| &spec.plugin).filter(|pin| pin.is_pinned());
-        match pins.into_iter().find_map(|pin| self.attacher.lacks(&state, pin)) {
+        let mut pinned = wanted.plan.actions.iter().filter(|spec| spec.plugin.is_pinned());
+        match pinned.find_map(|spec| self.attacher.lacks(&state, &spec.plugin, spec.stage)) {
             None => Ok(wanted),
-            Some(why) => {
-                Err(Invalid::new(why).hint("`fenix plugin grant` does, or PUT /v1/plugins/{name}/grant"))
-            }
+            Some(why) => Err(Invalid::new(why)),
         }
     }
 

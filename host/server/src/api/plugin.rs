@@ -150,7 +150,7 @@ pub(super) async fn attach(State(api): State<Arc<Api>>, By(by): By, body: Body) 
     all.get(&info.digest).map(|known| Json(view(&api, &state, known))).ok_or_else(|| unknown(&info.name))
 }
 
-/// `DELETE /v1/plugins/{name}`: new sessions do not get it any more; those that have it go on with it.
+/// `DELETE /v1/plugins/{name}`: new sessions do not get it any more. Refused while one has it.
 pub(super) async fn detach(State(api): State<Arc<Api>>, By(by): By, Ids(name): Ids<String>) -> Reply {
     let attached = api.desk.state().plugins.contains_key(&name);
     if !attached && api.catalogue.all().any(|(_, pin)| pin.name == name) {

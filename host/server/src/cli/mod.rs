@@ -100,6 +100,9 @@ enum Command {
 
 /// The whole binary: reads the arguments, runs one command to its end, and says how it went.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == crate::compiling::ARGUMENT) {
+        return crate::compiling::serve();
+    }
     let given = Cli::command().get_matches();
     match Cli::from_arg_matches(&given) {
         Ok(cli) => run(cli, &given),

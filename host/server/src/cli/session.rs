@@ -74,7 +74,7 @@ struct StartArgs {
     /// Workflow that decides [default: default]
     #[arg(long)]
     workflow: Option<String>,
-    /// Action to run, with its type (`pre`, `host`, `compute`, `controller`, `post`) and JSON metadata
+    /// Action to run, with its type (`assess`, `pre`, `host`, `compute`, `controller`, `gate`, `post`) and JSON metadata
     #[arg(long = "action", value_name = "PLUGIN[:TYPE[:JSON]]")]
     actions: Vec<String>,
     /// A package that the session brings, with the SHA-256 of its content: plug-ins, or what its actions bring to hosts; may

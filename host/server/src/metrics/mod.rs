@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fenix_wasm::{Meter, PluginInfo, Spent};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -58,6 +59,9 @@ pub struct Metrics {
     workflow_errors: Counters,
     action_seconds: Times,
     action_errors: Counters,
+    plugin_fuel: Counters,
+    plugin_refusals: Counters,
+    plugin_bytes: Counters,
     trace_spans: Counters,
 }
 
@@ -109,6 +113,17 @@ impl Metrics {
                 all,
                 "action_errors",
                 "Calls of actions that ended without progress, by why",
+            ),
+            plugin_fuel: counters(all, "plugin_fuel", "Instructions of plug-ins, roughly"),
+            plugin_refusals: counters(
+                all,
+                "plugin_refusals",
+                "What plug-ins were refused, as it was not asked for or not granted",
+            ),
+            plugin_bytes: counters(
+                all,
+                "plugin_bytes",
+                "Bytes that plug-ins sent to others and got from them, by way",
             ),
             trace_spans: counters(all, "trace_spans", "Spans of traces, by whether they were sent"),
             registry,
@@ -182,4 +197,20 @@ fn days() -> Histogram {
 /// From 1 to 16 384.
 fn sizes() -> Histogram {
     Histogram::new(exponential_buckets(1.0, 4.0, 8))
+}
+impl Meter for Metrics {
+    fn spent(&self, plugin: &PluginInfo, spent: Spent) {
+        let Spent { fuel, refusals, sent, received } = spent;
+        let labels = vec![("plugin", Cow::Owned(plugin.name.clone()))];
+        self.plugin_fuel.get_or_create(&labels).inc_by(fuel);
+        if refusals > 0 {
+            self.plugin_refusals.get_or_create(&labels).inc_by(refusals);
+        }
+        for (way, bytes) in [("sent", sent), ("received", received)] {
+            if bytes > 0 {
+                let labels = [labels.clone(), vec![("way", way.into())]].concat();
+                self.plugin_bytes.get_or_create(&labels).inc_by(bytes);
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use fenix_wasm::limits;
 use rustls::ClientConfig;
 
 use super::PackageSettings;
-use crate::plugins::Catalogue;
+use crate::plugins::{Catalogue, Wish};
 use crate::sandbox::{Attacher, attached};
 use crate::shell::desk::Desk;
 use crate::shell::hands::{Bringing, PackagePort};
@@ -136,20 +136,23 @@ impl Porter {
         }
         let own = own(&packages)?;
         let known = self.catalogue.with(&self.desk.state().plugins);
-        let find = |kind: PluginKind, name: &str| {
+        let find = |kind: PluginKind, named: &Pin| {
+            let name = named.name.as_str();
             let attached = match kind {
                 PluginKind::Workflow => known.workflows(),
                 PluginKind::Action => known.actions(),
             };
             let found = own.get(&(kind, name)).copied().or_else(|| attached.get(name));
-            found.cloned().ok_or_else(|| missing(kind, name, &packages))
+            let found = found.ok_or_else(|| missing(kind, name, &packages))?;
+            Wish::of(named).and_then(|wish| wish.check(found)).map(|()| found.clone())
         };
         let workflow = find(PluginKind::Workflow, &wanted.workflow)?;
-        let actions = wanted.actions.iter().map(|name| find(PluginKind::Action, name));
+        let actions = wanted.actions.iter().map(|(_, named)| find(PluginKind::Action, named));
         let actions = actions.collect::<Result<Vec<Pin>, String>>()?;
         let state = self.desk.state();
-        if let Some(why) = actions.iter().find_map(|pin| self.attacher.lacks(&state, pin)) {
-            return Err(format!("{why}; `fenix plugin grant` does"));
+        let mut with_stages = wanted.actions.iter().map(|(stage, _)| *stage).zip(&actions);
+        if let Some(why) = with_stages.find_map(|(stage, pin)| self.attacher.lacks(&state, pin, stage)) {
+            return Err(why);
         }
         Ok(Brought { packages, workflow, actions })
     }

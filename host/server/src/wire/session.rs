@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::terms::{PoliciesText, TermsText};
 use super::{packages, python, time};
-use crate::plugins::Catalogue;
+use crate::plugins::{Catalogue, Wish};
 
 /// Most entries of an action list: stages run one plug-in after the other, and nobody has needed more than a few.
 pub const MAX_ACTIONS: usize = 16;
@@ -113,15 +113,16 @@ pub fn read(body: &Map<String, Value>, known: Known<'_>) -> Result<Wanted, Inval
     }
     let packages = packages::read(list(body, "download")?, known.packages)?;
     let catalogue = Some(known.catalogue).filter(|_| packages.is_empty());
-    let find = |kind: PluginKind, name: &str| resolve(catalogue, kind, name);
-    let workflow = optional_text(body, "workflow")?.unwrap_or(DEFAULT_WORKFLOW);
+    let find = |kind: PluginKind, wish: &Wish| resolve(catalogue, kind, wish);
+    let workflow = Wish::read(optional_text(body, "workflow")?.unwrap_or(DEFAULT_WORKFLOW));
+    let workflow = workflow.map_err(|why| Invalid::new(format!("`workflow`: {why}")))?;
     let plan = Plan {
         maintenance_at,
         window_end,
         metadata: read_metadata(body)?,
-        workflow: find(PluginKind::Workflow, workflow)?,
+        workflow: find(PluginKind::Workflow, &workflow)?,
         actions: read_actions(body, &find)?,
-        terms: read_terms(body, &defaults_for(workflow, known.defaults))?,
+        terms: read_terms(body, &defaults_for(workflow.name(), known.defaults))?,
     };
     let warnings = body
         .keys()
@@ -193,22 +194,24 @@ fn read_metadata(body: &Map<String, Value>) -> Result<String, Invalid> {
 
 /// The plug-in of that name. Without a catalogue it is only named: whether there is one is seen once everything is here that
 /// the session brings.
-fn resolve(catalogue: Option<&Catalogue>, kind: PluginKind, name: &str) -> Result<Pin, Invalid> {
-    let Some(catalogue) = catalogue else { return Ok(Pin::named(name)) };
+fn resolve(catalogue: Option<&Catalogue>, kind: PluginKind, wish: &Wish) -> Result<Pin, Invalid> {
+    let Some(catalogue) = catalogue else { return Ok(wish.named()) };
+    let name = wish.name();
     let (known, what) = match kind {
         PluginKind::Workflow => (catalogue.workflows(), "workflow"),
         PluginKind::Action => (catalogue.actions(), "action"),
     };
-    known.get(name).cloned().ok_or_else(|| {
+    let found = known.get(name).ok_or_else(|| {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let shown: String = name.chars().take(64).collect();
         Invalid::new(format!("there is no {what} {shown:?}")).hint(format!("known: {names}"))
-    })
+    })?;
+    wish.check(found).map(|()| found.clone()).map_err(Invalid::new)
 }
 
 /// Finds the plug-in of that name.
-type Find<'a> = dyn Fn(PluginKind, &str) -> Result<Pin, Invalid> + 'a;
+type Find<'a> = dyn Fn(PluginKind, &Wish) -> Result<Pin, Invalid> + 'a;
 
 fn read_actions(body: &Map<String, Value>, find: &Find<'_>) -> Result<Vec<ActionSpec>, Invalid> {
     let items = list(body, "actions")?;
@@ -259,10 +262,15 @@ fn read_action(item: &Value, find: &Find<'_>) -> Result<ActionSpec, Invalid> {
             return Err(Invalid::new(format!("`metadata` must be an object, not {}", kind(other))));
         }
     };
-    Ok(ActionSpec { plugin: find(PluginKind::Action, name)?, stage, metadata })
+    Ok(ActionSpec {
+        plugin: find(PluginKind::Action, &Wish::read(name).map_err(Invalid::new)?)?,
+        stage,
+        metadata,
+    })
 }
 
-const STAGES: [Stage; 5] = [Stage::Pre, Stage::Host, Stage::Compute, Stage::Controller, Stage::Post];
+const STAGES: [Stage; 7] =
+    [Stage::Assess, Stage::Pre, Stage::Host, Stage::Compute, Stage::Controller, Stage::Gate, Stage::Post];
 
 fn read_hosts(body: &Map<String, Value>) -> Result<Vec<HostId>, Invalid> {
     let mut seen = BTreeSet::new();
@@ -310,7 +318,7 @@ mod tests {
     use super::*;
 
     fn pin(name: &str) -> Pin {
-        Pin { name: name.into(), version: "0.1.0".into(), digest: "d".into() }
+        Pin { name: name.into(), version: "0.1.0".into(), digest: "d".into(), undoes: false }
     }
 
     fn read_value(body: &Value) -> Result<Wanted, Invalid> {

@@ -121,7 +121,7 @@ fn plan() -> Plan {
         maintenance_at: Time(1),
         window_end: None,
         metadata: "{}".into(),
-        workflow: Pin { name: "default".into(), version: "1".into(), digest: "ab".into() },
+        workflow: Pin { name: "default".into(), version: "1".into(), digest: "ab".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
     }

@@ -40,7 +40,8 @@ pub(crate) fn records() -> Vec<Record> {
     let kept = keeping().into_iter().map(|body| (Some(SESSION.into()), body));
     let wider = granting_more().into_iter().map(|body| (None, body));
     let all = installation.chain(session).chain(later).chain(latest).chain(last);
-    let all = all.chain(brought).chain(granted).chain(kept).chain(wider);
+    let judged = judging().into_iter().map(|body| (Some(SESSION.into()), body));
+    let all = all.chain(brought).chain(granted).chain(kept).chain(wider).chain(judged);
     let numbered = all.zip(1..);
     numbered.map(|((session, body), seq)| Record { seq, at: Time(T0 + seq * 250), session, body }).collect()
 }
@@ -158,7 +159,8 @@ fn standing() -> Vec<Body> {
         Constraint::Group(group(false)),
     ];
     let about = [Constrained::Instance("0d6e".into()), Constrained::Group("ha".into())];
-    let pin = Pin { name: "hello".into(), version: "0.1.0".into(), digest: "cd".repeat(32).into() };
+    let pin =
+        Pin { name: "hello".into(), version: "0.1.0".into(), digest: "cd".repeat(32).into(), undoes: false };
     let attached = [PluginKind::Workflow, PluginKind::Action].map(|kind| Attached { pin: pin.clone(), kind });
     let template = Template {
         name: "nightly".into(),
@@ -227,7 +229,12 @@ fn one_by_one() -> Vec<Body> {
 }
 
 fn opening() -> Vec<Body> {
-    let pin = |name: &str| Pin { name: name.into(), version: "0.1.0".into(), digest: "ab".repeat(32).into() };
+    let pin = |name: &str| Pin {
+        name: name.into(),
+        version: "0.1.0".into(),
+        digest: "ab".repeat(32).into(),
+        undoes: false,
+    };
     let stages = [Stage::Pre, Stage::Host, Stage::Compute, Stage::Controller, Stage::Post];
     let action = |stage| ActionSpec { plugin: pin("reboot"), stage, metadata: "{\"soft\":true}".into() };
     let plan = |window_end, terms| Plan {
@@ -320,7 +327,12 @@ fn deciding() -> Vec<Body> {
 }
 
 fn bringing() -> Vec<Body> {
-    let pin = |name: &str| Pin { name: name.into(), version: "1.2.0".into(), digest: "ef".repeat(32).into() };
+    let pin = |name: &str| Pin {
+        name: name.into(),
+        version: "1.2.0".into(),
+        digest: "ef".repeat(32).into(),
+        undoes: false,
+    };
     let spec = |sha256, signature: Option<&str>| PackageSpec {
         name: "upgrade".into(),
         url: "https://repo.example/upgrade.tar.gz".into(),
@@ -364,6 +376,37 @@ fn keeping() -> Vec<Body> {
         value: value.map(str::to_owned),
     };
     vec![kept(Some("false")), kept(None)]
+}
+
+fn judging() -> Vec<Body> {
+    let targets = [
+        Target::Assess("compute-1".into()),
+        Target::Gate("compute-1".into()),
+        Target::Undo("compute-1".into()),
+    ];
+    let admitted = |(number, target): (u32, &Target)| Body::Admitted {
+        effect: Effect {
+            id: EffectId(100 + number),
+            kind: EffectKind::Work { target: target.clone() },
+            reason: "is anything to be done on it?".into(),
+            admitted_at: Time(T0),
+            deadline: Time(T0 + 3_600_000),
+            unclear_at: None,
+            unknown: None,
+        },
+    };
+    let called = |target: &Target| Body::ActionCalled {
+        target: target.clone(),
+        run: ActionRun { calls: 1, report: Some("not needed: it is new".into()), ..ActionRun::of(0) },
+    };
+    let pin = Pin {
+        name: "ssh-upgrade".into(),
+        version: "0.1.0".into(),
+        digest: "ab".repeat(32).into(),
+        undoes: true,
+    };
+    let pinned = Body::PluginsPinned { workflow: Pin { undoes: false, ..pin.clone() }, actions: vec![pin] };
+    (0..).zip(&targets).map(admitted).chain(targets.iter().map(called)).chain([pinned]).collect()
 }
 
 fn granting_more() -> Vec<Body> {

@@ -16,10 +16,10 @@ impl Acting {
         self.gate.open(&Right::Cloud, what).map_err(wit::Error::NotGranted)?;
         match &self.host {
             Some(host) if host.as_str() == id => Ok(host.clone()),
-            _ => Err(wit::Error::NotGranted(format!(
+            _ => Err(wit::Error::NotGranted(self.gate.refused(format!(
                 "cloud.{what} of host {}: it is not the host of this assignment",
                 clean(id, limits::ID_BYTES)
-            ))),
+            )))),
         }
     }
 

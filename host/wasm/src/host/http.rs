@@ -89,6 +89,14 @@ impl wit::Host for Acting {
             Ok(request) => request,
             Err(refused) => return Ok(Err(refused)),
         };
-        Ok(self.ask(|lent| lent.http(request))?.map(response).map_err(error))
+        let of_headers = |headers: &[(String, String)]| {
+            headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        };
+        self.sent += request.url.len() + of_headers(&request.headers) + request.body.len();
+        let answer = self.ask(|lent| lent.http(request))?;
+        if let Ok(answer) = &answer {
+            self.received += of_headers(&answer.headers) + answer.body.len();
+        }
+        Ok(answer.map(response).map_err(error))
     }
 }

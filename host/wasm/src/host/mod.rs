@@ -8,3 +8,6 @@ mod packages;
 mod plan;
 mod remote;
 mod view;
+
+/// Types alone: there is nothing to answer.
+impl crate::bindings::action::fenix::plugin::assignments::Host for crate::action::Acting {}

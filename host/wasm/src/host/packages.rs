@@ -19,7 +19,7 @@ impl Acting {
         }
         let Some(host) = self.host.clone() else {
             let why = "packages.address: the assignment has no host that could fetch anything".to_owned();
-            return Ok(Err(wit::Error::NotGranted(why)));
+            return Ok(Err(wit::Error::NotGranted(self.gate.refused(why))));
         };
         let Some(package) = self.packages.iter().find(|package| package.name == name) else {
             let why = format!("package {}", clean(name, limits::ID_BYTES));

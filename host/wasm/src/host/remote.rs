@@ -17,14 +17,21 @@ impl Acting {
             return Err(wit::Error::Invalid(format!("{name:?} names no command: 1 to 64 of a-z, 0-9 and -")));
         }
         let host = self.host.clone().ok_or_else(|| {
-            wit::Error::NotGranted(format!("remote.{what}: the assignment has no host to run anything on"))
+            let why = format!("remote.{what}: the assignment has no host to run anything on");
+            wit::Error::NotGranted(self.gate.refused(why))
         })?;
         Ok((host, command_id(&self.key, name)))
     }
 
     /// Carries an order out.
     fn order(&mut self, host: HostId, call: RemoteCall) -> wasmtime::Result<Result<RemoteState, wit::Error>> {
+        if let RemoteCall::Start { argv, stdin, .. } = &call {
+            self.sent += argv.iter().map(String::len).sum::<usize>() + stdin.len();
+        }
         let answer = self.ask(move |lent| lent.remote(&host, call))?;
+        if let Ok(RemoteState::Ended(Ending { output, last, .. })) = &answer {
+            self.received += output.len() + last.len();
+        }
         Ok(answer.map_err(|error| match error {
             RemoteError::Refused(why) => wit::Error::Refused(why),
             RemoteError::Unclear(why) => wit::Error::Unclear(why),

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use fenix_core::inventory::{Host, HostKind, Resources, Service};
 use fenix_core::package::Package;
 use fenix_core::time::Millis;
-use fenix_engine::ports::{ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
+use fenix_engine::ports::{ActionCall, ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress};
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
 use fenix_wasm::{ActionRunner, Capabilities, Level, Plugins, ValueError};
 
@@ -100,6 +100,7 @@ impl Bench {
             key: "s/a/0".to_owned(),
             session: "s".to_owned(),
             stage: "host".to_owned(),
+            call: ActionCall::Run,
             host: Some("a".into()),
             metadata: String::new(),
             checkpoint: None,
@@ -127,6 +128,7 @@ impl Bench {
                     percents.push(percent);
                     self.assignment.checkpoint = Some(checkpoint);
                 }
+                Ok(other) => panic!("{other:?}"),
                 Err(error) => return (percents, Err(error)),
             }
         }

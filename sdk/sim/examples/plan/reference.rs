@@ -119,7 +119,12 @@ impl Plugins for Compared<'_> {
         if name != WORK {
             return self.components.pin(name);
         }
-        Some(Pin { name: name.to_owned(), version: "0".to_owned(), digest: Digest::from(WORK) })
+        Some(Pin {
+            name: name.to_owned(),
+            version: "0".to_owned(),
+            digest: Digest::from(WORK),
+            undoes: false,
+        })
     }
 
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {

@@ -185,7 +185,8 @@ impl Sight<'_> {
             (Stage::Host, _) => true,
             (Stage::Compute, Some(HostKind::Compute)) => true,
             (Stage::Controller, Some(HostKind::Controller)) => true,
-            (Stage::Pre | Stage::Post | Stage::Compute | Stage::Controller, _) => false,
+            (Stage::Compute | Stage::Controller, _) => false,
+            (Stage::Assess | Stage::Pre | Stage::Gate | Stage::Post, _) => false,
         };
         self.session(id).map_or(0, |spec| spec.actions.iter().filter(|action| runs(action.stage)).count())
     }

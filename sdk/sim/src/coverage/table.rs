@@ -182,6 +182,9 @@ words!(effect_kind, EFFECTS, EffectKind {
     EffectKind::Work { target: Target::Pre } => "work before the first host",
     EffectKind::Work { target: Target::Host(_) } => "work on a host",
     EffectKind::Work { target: Target::Post } => "work after the last host",
+    EffectKind::Work { target: Target::Assess(_) } => "assessment of a host",
+    EffectKind::Work { target: Target::Gate(_) } => "gate after a host",
+    EffectKind::Work { target: Target::Undo(_) } => "undoing on a host",
 });
 
 words!(outcome, OUTCOMES, Outcome {

@@ -141,7 +141,7 @@ impl Run<'_> {
             self.queue.push(self.now + by, Event::LateCall(call));
         }
         let end = match &result {
-            Ok(Progress::Done { .. }) => ActionEnd::Done,
+            Ok(Progress::Done { .. } | Progress::NotNeeded { .. } | Progress::Stop { .. }) => ActionEnd::Done,
             Ok(Progress::Again { .. }) => ActionEnd::Again,
             Err(error) => ActionEnd::Failed(error.to_string()),
         };
@@ -177,8 +177,8 @@ impl Run<'_> {
         };
         Ok(Brought {
             packages: wanted.packages.iter().map(package).collect(),
-            workflow: pin(&wanted.workflow)?,
-            actions: wanted.actions.iter().map(pin).collect::<Result<_, _>>()?,
+            workflow: pin(&wanted.workflow.name)?,
+            actions: wanted.actions.iter().map(|(_, named)| pin(&named.name)).collect::<Result<_, _>>()?,
         })
     }
 

@@ -39,8 +39,8 @@ impl Run<'_> {
         let Ok(mut plan) = self.plan_of(spec) else { return };
         let mut packages = Vec::new();
         if spec.brings.is_some() {
-            plan.workflow = Pin::named(&spec.workflow);
-            plan.actions.iter_mut().for_each(|action| action.plugin = Pin::named(&action.plugin.name));
+            plan.workflow = Pin::named(&spec.workflow, "");
+            plan.actions.iter_mut().for_each(|action| action.plugin = Pin::named(&action.plugin.name, ""));
             packages.push(PackageSpec {
                 name: "theirs".into(),
                 url: format!("https://repo.example/{number}"),

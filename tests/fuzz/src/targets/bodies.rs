@@ -76,7 +76,8 @@ fn length(body: &Map<String, Value>) -> usize {
 }
 
 fn a_session(body: &Map<String, Value>) {
-    let pin = |name: &str| Pin { name: name.into(), version: "0.1.0".into(), digest: "d".into() };
+    let pin =
+        |name: &str| Pin { name: name.into(), version: "0.1.0".into(), digest: "d".into(), undoes: false };
     let catalogue = Catalogue::new([pin("default")], [pin("noop"), pin("reboot")]);
     let allow = vec!["https://repo.example/".parse().expect("a place")];
     let policy = Policy { allow, folder: Some("packages".into()), proof: Proof::None, ..Policy::default() };

@@ -116,7 +116,7 @@ fn view() -> View {
         maintenance_at: NOW,
         window_end: None,
         metadata: "{}".into(),
-        workflow: Pin { name: "guest".into(), version: "1.2.3".into(), digest: "d".into() },
+        workflow: Pin { name: "guest".into(), version: "1.2.3".into(), digest: "d".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
     };

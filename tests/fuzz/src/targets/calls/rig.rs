@@ -171,7 +171,7 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
     let engine =
         Engine::recover(Settings::default(), &opened.records, opened.last_seq, Vec::new(), clock.now())
             .expect("an empty journal folds");
-    let sandbox = Sandbox::open(scratch.path(), None, engine.state()).expect("the sandbox runs here");
+    let sandbox = Sandbox::open((scratch.path(), None), None, engine.state()).expect("the sandbox runs here");
     let history = History::new(store.readers());
     let world = World::new(&Spec::doctor(4), 1, clock.now()).expect("the specification holds");
     let cloud: Arc<dyn Cloud> = Arc::new(Near { world: Mutex::new(world), clock: clock.clone() });
