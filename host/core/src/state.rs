@@ -423,10 +423,14 @@ impl Session {
     }
 
     fn begin_work(&mut self, target: &Target) {
-        let actions = self.actions_for(target);
-        self.work.get_or_insert_with(target.clone(), || {
-            Arc::new(actions.into_iter().map(ActionRun::of).collect())
-        });
+        let runs = Arc::new(self.actions_for(target).into_iter().map(ActionRun::of).collect());
+        match target {
+            // Each look is one of its own: what an earlier one found may be different by now.
+            Target::Assess(_) | Target::Gate(_) => drop(self.work.insert(target.clone(), runs)),
+            Target::Pre | Target::Host(_) | Target::Post | Target::Undo(_) => {
+                self.work.get_or_insert_with(target.clone(), || runs);
+            }
+        }
     }
 
     fn called(&mut self, target: &Target, run: &ActionRun) -> Result<(), String> {

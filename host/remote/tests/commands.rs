@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use fenix_core::id::HostId;
 use fenix_core::remote::{Ending, RemoteCall, RemoteState};
@@ -43,9 +42,9 @@ impl Bench {
     /// Looks until it runs no longer.
     async fn end(&self, id: &str) -> RemoteState {
         loop {
-            match self.poll(id).await {
-                RemoteState::Running => tokio::time::sleep(Duration::from_millis(50)).await,
-                other => return other,
+            let state = self.poll(id).await;
+            if state != RemoteState::Running {
+                return state;
             }
         }
     }
@@ -140,13 +139,13 @@ async fn what_is_killed_ends_with_all_that_it_started() {
     let nest = format!("sh -c 'echo $$ >\"{}\"; trap \"\" TERM; sleep 600 & wait; sleep 600'", log.display());
     bench.start("x", &["sh", "-c", &nest], "").await;
     while lines(&log) == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(bench.poll("x").await, RemoteState::Running);
     }
     bench.kill("x").await;
     assert_eq!(bench.end("x").await, RemoteState::Killed);
     let pid = std::fs::read_to_string(&log).unwrap();
     while Path::new("/proc").join(pid.trim()).exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        bench.poll("x").await;
     }
     bench.kill("never").await;
     assert_eq!(bench.poll("never").await, RemoteState::Killed);

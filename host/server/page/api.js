@@ -36,7 +36,8 @@ function request(path, options = {}) {
 export async function call(path, method = "GET", body = undefined) {
   let response;
   try {
-    response = await request(path, { method, body: body && JSON.stringify(body) });
+    const sent = body instanceof Blob ? body : body && JSON.stringify(body);
+    response = await request(path, { method, body: sent });
   } catch {
     throw new CallError(0, "the server cannot be reached", "this page goes on by itself when it is back");
   }

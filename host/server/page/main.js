@@ -10,6 +10,7 @@ import { showHost } from "./host.js";
 import { Lines } from "./lines.js";
 import { groups, moves, newest, short } from "./model.js";
 import { showAsks, showBlockers, showHead, showMoves, showSessions, showTemplates, spoken } from "./panels.js";
+import { showPlugins } from "./plugins.js";
 import { clock, now, tick } from "./time.js";
 
 const SHORTEST_PAUSE = 300; // between two readings
@@ -20,6 +21,7 @@ const LOOK_ROUND = 10_000; // what others do to the cloud is in no feed
 const state = {
   sessions: [],
   templates: [],
+  plugins: [],
   hosts: [],
   chosen: null, // the shown session's id
   host: null, // the shown host's name
@@ -32,8 +34,8 @@ const state = {
   said: "",
 };
 
-const stale = new Set(); // what is to be read anew: "sessions", "templates", "hosts", "session", "host"
-const ALL = ["sessions", "templates", "hosts", "session", "host"];
+const stale = new Set(); // what is to be read anew: "sessions", "templates", "plugins", "hosts", "session", "host"
+const ALL = ["sessions", "templates", "plugins", "hosts", "session", "host"];
 let wake = () => {};
 let fresh = true; // nothing was read yet
 
@@ -73,6 +75,7 @@ async function read(parts) {
   };
   if (parts.has("sessions")) get("sessions", "v1/maintenance", (answer) => (state.sessions = newest(answer.summaries)));
   if (parts.has("templates")) get("templates", "v1/templates", (answer) => (state.templates = answer.templates));
+  if (parts.has("plugins")) get("plug-ins", "v1/plugins", (answer) => (state.plugins = answer.plugins));
   if (parts.has("hosts")) get("hosts", "v1/hosts", (answer) => (state.hosts = answer.hosts));
   if (parts.has("session") && chosen) {
     const path = `v1/maintenance/${part(chosen)}`;
@@ -143,6 +146,7 @@ function draw() {
   show(byId("no-sessions"), sessions.length === 0);
   showTemplates(state.templates, state.mayChange ? startTemplate : null);
   show(byId("no-templates"), state.templates.length === 0);
+  showPlugins(state.plugins, state.mayChange ? plug : null);
   showHead(detail, state.mayChange ? steer : null);
   show(byId("barred"), state.barred.size > 0);
   setText(byId("barred"), `Your token does not show: ${[...state.barred].sort().join(", ")}.`);
@@ -221,6 +225,14 @@ async function startTemplate(name) {
 const steer = {
   turn: (condition) => change(`v1/maintenance/${part(state.chosen)}`, "PUT", { condition }),
   remove: () => change(`v1/maintenance/${part(state.chosen)}`, "DELETE"),
+};
+
+/** What can be done with plug-ins. */
+const plug = {
+  attach: (file) => change("v1/plugins", "POST", file),
+  grant: (digest) => change(`v1/plugins/${part(digest)}/grant`, "PUT"),
+  revoke: (digest) => change(`v1/plugins/${part(digest)}/grant`, "DELETE"),
+  detach: (name) => change(`v1/plugins/${part(name)}`, "DELETE"),
 };
 
 /** Says that somebody has put a host right. */
@@ -327,6 +339,11 @@ byId("sign-in").addEventListener("submit", (submitted) => {
   signIn(byId("token").value);
   location.reload();
 });
+byId("attach").addEventListener("change", async ({ target }) => {
+  const [file] = target.files;
+  if (file) await plug.attach(file);
+  target.value = "";
+});
 byId("sign-out").addEventListener("click", () => {
   signOut();
   location.reload();
@@ -335,5 +352,5 @@ setInterval(() => {
   tick();
   setText(byId("clock"), clock(now()).slice(-8));
 }, 1000);
-setInterval(() => touch("hosts", "sessions", "templates", "session", "host"), LOOK_ROUND);
+setInterval(() => touch(...ALL), LOOK_ROUND);
 start();

@@ -97,7 +97,8 @@ impl Caller {
             value.set_sensitive(true);
             filled.append(header, value);
         }
-        let sent = self.client.request(method, url).headers(filled).body(secrets.fill(&body)).send();
+        let body = if is_json(&filled) { secrets.fill_json(&body) } else { secrets.fill(&body) };
+        let sent = self.client.request(method, url).headers(filled).body(body).send();
         let answered = async { read(sent.await.map_err(|error| failed(&error))?).await };
         let mut response = tokio::time::timeout(WITHIN, answered).await.unwrap_or_else(|_| {
             Err(HttpError::Unclear(format!("there was no whole answer within {} s", WITHIN.as_secs())))
@@ -125,6 +126,14 @@ impl Caller {
         }
         Ok(Secrets(secrets))
     }
+}
+
+/// True if a body is JSON by its headers (RFC 8259, 11; RFC 6839, 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media =
+        media.and_then(|media| media.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+    media == "application/json" || media.ends_with("+json")
 }
 
 fn invalid(why: &dyn std::fmt::Display) -> HttpError {
@@ -160,9 +169,25 @@ impl Secrets {
         replaced(text, pairs.iter().map(|(placeholder, secret)| (&**placeholder, *secret)))
     }
 
+    /// The same in a text of JSON, where a secret may need escaping. What may stand in it so is taken out of answers, too.
+    fn fill_json(&self, text: &[u8]) -> Vec<u8> {
+        self.escaped().fill(text)
+    }
+
+    /// Secrets as they stand between the quotes of JSON.
+    fn escaped(&self) -> Secrets {
+        let escape = |secret: &String| {
+            let quoted = serde_json::Value::from(secret.as_str()).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        Secrets(self.0.iter().map(|(name, secret)| (name.clone(), escape(secret))).collect())
+    }
+
     /// Takes them out of an answer: a server may say what it was told.
     fn hide(&self, response: &mut HttpResponse) {
-        let pairs = self.pairs();
+        let escaped = self.escaped();
+        let mut pairs = [self.pairs(), escaped.pairs()].concat();
+        pairs.sort_by_key(|(_, secret)| std::cmp::Reverse(secret.len()));
         let hidden =
             |text: &[u8]| replaced(text, pairs.iter().map(|(placeholder, secret)| (*secret, &**placeholder)));
         response.body = hidden(&response.body);
@@ -246,6 +271,26 @@ mod tests {
         secrets.hide(&mut response);
         assert_eq!(response.headers[0].1, "{{secret:a}}!");
         assert_eq!(response.body, b"you said {{secret:a}}, {{secret:b}}\xff");
+    }
+
+    #[test]
+    fn a_secret_stands_in_json_as_json_has_it() {
+        let secrets = Secrets([("a".to_owned(), "t\"i\\ger\n".to_owned())].into());
+        let body = secrets.fill_json(br#"{"password": "{{secret:a}}"}"#);
+        let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(read["password"], "t\"i\\ger\n");
+        let mut response = HttpResponse { status: 200, headers: Vec::new(), body };
+        secrets.hide(&mut response);
+        assert_eq!(response.body, br#"{"password": "{{secret:a}}"}"#);
+        let check = |media: &str, expected: bool| {
+            let headers = [(reqwest::header::CONTENT_TYPE, HeaderValue::try_from(media).unwrap())];
+            assert_eq!(is_json(&headers.into_iter().collect()), expected, "{media}");
+        };
+        check("application/json", true);
+        check("Application/JSON; charset=utf-8", true);
+        check("application/merge-patch+json", true);
+        check("text/plain", false);
+        assert!(!is_json(&HeaderMap::new()));
     }
 
     #[test]

@@ -29,7 +29,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 12] = [
+static FILES: [File; 13] = [
     file!("/", "index.html", HTML),
     file!("/page/style.css", "style.css", CSS),
     file!("/page/icon.svg", "icon.svg", IMAGE),
@@ -41,6 +41,7 @@ static FILES: [File; 12] = [
     file!("/page/lines.js", "lines.js", SCRIPT),
     file!("/page/model.js", "model.js", SCRIPT),
     file!("/page/panels.js", "panels.js", SCRIPT),
+    file!("/page/plugins.js", "plugins.js", SCRIPT),
     file!("/page/time.js", "time.js", SCRIPT),
 ];
 

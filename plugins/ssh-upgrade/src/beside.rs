@@ -1,10 +1,10 @@
 //! What stands beside the upgrade: whether it is needed, and taking it back.
 
 use fenix_commands::{SILENT_LOOKS, Seen, look, wait, words};
-use fenix_sdk::action::{Again, Assessment, Assignment, Failure, Host, Progress, RemoteError};
+use fenix_sdk::action::{Again, Assessment, Assignment, Failure, Progress, RemoteError};
 
 use crate::metadata::Metadata;
-use crate::{Stand, filled, note_failure, parse, tries};
+use crate::{Needs, Stand, filled, note_failure, parse, tries};
 
 /// Attempts at looking: a command that only looks may be run again if it was cut off.
 const ATTEMPTS: u32 = 3;
@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 3;
 /// # Errors
 /// The host does not answer, the command cannot be run, or the metadata cannot be understood.
 pub fn assess(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     checkpoint: Option<&str>,
 ) -> Result<Assessment, Failure> {
@@ -45,7 +45,7 @@ pub fn assess(
 /// # Errors
 /// The host does not answer, the command fails, or the metadata cannot be understood.
 pub fn undo(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     checkpoint: Option<&str>,
     forward: Option<&str>,

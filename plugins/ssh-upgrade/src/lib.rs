@@ -8,7 +8,9 @@ mod beside;
 mod metadata;
 
 use fenix_commands::{SILENT_LOOKS, Seen, look, wait, words};
-use fenix_sdk::action::{Again, Assignment, Failure, Host, KvError, PackageError, Progress};
+use fenix_sdk::action::{
+    Again, Assignment, Cloud, Failure, Kv, KvError, PackageError, Packages, Progress, Remote,
+};
 use fenix_sdk::template::fill;
 use metadata::Metadata;
 
@@ -21,6 +23,11 @@ fenix_sdk::action! {
     undo: undo,
     remote: ["**"],
 }
+
+/// What it uses. It asks for that and nothing else.
+pub trait Needs: Cloud + Packages + Remote + Kv {}
+
+impl<T: Cloud + Packages + Remote + Kv> Needs for T {}
 
 /// Attempts to bring the package: a network may be down for a moment.
 pub const FETCHES: u32 = 5;
@@ -103,7 +110,7 @@ enum Stand<'a> {
 /// # Errors
 /// A step fails, or cannot be made; or the metadata cannot be understood.
 pub fn run(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     checkpoint: Option<&str>,
 ) -> Result<Progress, Failure> {
@@ -144,7 +151,7 @@ fn after(step: Step, assignment: &Assignment, metadata: &Metadata) -> Progress {
 
 /// Makes one look at a step's command.
 fn command(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     metadata: &Metadata,
     step: Step,
@@ -153,11 +160,11 @@ fn command(
     let (argv, stdin) = told(host, assignment, metadata, step)?;
     let tries = tries(host, assignment)?;
     let name = format!("{}-{tries}-{attempt}", step.word());
-    let failed = |host: &mut dyn Host, why: String| {
+    let failed = |host: &mut dyn Needs, why: String| {
         note_failure(host, assignment, tries)?;
         Err(Failure::Failed(format!("{}: {why}", step.word())))
     };
-    let once_more = |host: &mut dyn Host, why: String| match step.is_harmless() && attempt + 1 < FETCHES {
+    let once_more = |host: &mut dyn Needs, why: String| match step.is_harmless() && attempt + 1 < FETCHES {
         true => {
             fenix_sdk::log::warn(&why);
             let stand = Stand::Command { step, attempt: attempt + 1, looks: 0, silent: 0 };
@@ -185,13 +192,13 @@ fn command(
 }
 
 /// How often a step failed on this host.
-fn tries(host: &mut dyn Host, assignment: &Assignment) -> Result<u32, Failure> {
+fn tries(host: &mut dyn Needs, assignment: &Assignment) -> Result<u32, Failure> {
     let kept = host.get(&tries_key(assignment)).map_err(unkept)?;
     Ok(kept.and_then(|tries| tries.parse().ok()).unwrap_or(0))
 }
 
 /// Has the next try of the action begin the step anew.
-fn note_failure(host: &mut dyn Host, assignment: &Assignment, tries: u32) -> Result<(), Failure> {
+fn note_failure(host: &mut dyn Needs, assignment: &Assignment, tries: u32) -> Result<(), Failure> {
     host.set(&tries_key(assignment), Some(&(tries + 1).to_string())).map_err(unkept)
 }
 
@@ -208,7 +215,7 @@ fn unkept(error: KvError) -> Failure {
 
 /// The command of a step, and what it reads.
 fn told(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     metadata: &Metadata,
     step: Step,
@@ -235,7 +242,7 @@ fn told(
 
 /// A command with its names filled in.
 fn filled(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     metadata: &Metadata,
     argv: &[String],
@@ -247,7 +254,7 @@ fn filled(
 }
 
 /// The digest of the package, if there is one to bring.
-fn sha256(host: &mut dyn Host, metadata: &Metadata) -> Result<Option<String>, Failure> {
+fn sha256(host: &mut dyn Needs, metadata: &Metadata) -> Result<Option<String>, Failure> {
     let Some(name) = &metadata.package else { return Ok(None) };
     find(host, name).map(|package| Some(package.sha256))
 }
@@ -258,7 +265,7 @@ fn fetching(file: &str) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).chain([file.to_owned()]).collect()
 }
 
-fn find(host: &mut dyn Host, name: &str) -> Result<fenix_sdk::action::Package, Failure> {
+fn find(host: &mut dyn Needs, name: &str) -> Result<fenix_sdk::action::Package, Failure> {
     let all = host.packages().map_err(refused)?;
     let known: Vec<String> = all.iter().map(|package| package.name.clone()).collect();
     all.into_iter().find(|package| package.name == name).ok_or_else(|| {
@@ -278,7 +285,7 @@ fn refused(error: PackageError) -> Failure {
 
 /// Takes the restart from where its checkpoint says.
 fn restart(
-    host: &mut dyn Host,
+    host: &mut dyn Needs,
     assignment: &Assignment,
     metadata: &Metadata,
     inner: Option<&str>,

@@ -3,9 +3,7 @@
 //! Vitrage knows nothing of maintenance. What it knows is the event `compute.host.down` of its datasource `doctor`, in which the
 //! cause says the rest. It keeps one such alarm of each host, so an event may be repeated.
 
-mod date;
-
-use fenix_plugin_keystone::{Auth, Trouble, check_url, login, refused, request};
+use fenix_plugin_keystone::{Auth, Moment, Trouble, check_url, login, refused, request};
 use fenix_sdk::action::{Again, Assignment, Failure, Http, Progress};
 use serde::Deserialize;
 use serde_json::json;
@@ -96,7 +94,7 @@ pub fn run(
 fn say(http: &mut dyn Http, metadata: &Metadata, host: &str, key: &str) -> Result<Progress, Trouble> {
     let access = login(http, &metadata.auth)?;
     // A plug-in has no clock, and an event has a time.
-    let time = access.date().and_then(date::iso).ok_or_else(|| {
+    let time = access.date().and_then(Moment::of_http).ok_or_else(|| {
         Failure::Failed(format!(
             "POST {}/auth/tokens answers without the time, which the event needs",
             metadata.auth.base()
@@ -105,7 +103,8 @@ fn say(http: &mut dyn Http, metadata: &Metadata, host: &str, key: &str) -> Resul
     let base = access.endpoint(metadata.url.as_deref(), SERVICE, "v1")?;
     let status = metadata.say.word();
     let event = json!({
-        "time": time,
+        // Vitrage reads no other form: it wants parts of a second, and no zone, by which it means UTC.
+        "time": format!("{time}.000000"),
         "type": "compute.host.down",
         "details": {
             "hostname": host,

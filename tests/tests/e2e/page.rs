@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::auth::Guarded;
 use crate::browser::{Browser, write};
-use crate::http::{call_json, get, read_head};
+use crate::guest::action;
+use crate::http::{call, call_json, get, read_head};
 use crate::rig::{PROJECT, Rig, sample_body, small_cloud};
 
 /// A name that would be an element, and do harm, if it were taken for markup.
@@ -221,6 +222,52 @@ fn sign_in(browser: &Browser, token: &str) {
     browser.wait("!document.querySelector('#sign-in').hidden");
     browser.call("Input.insertText", json!({ "text": token }));
     browser.click("#sign-in button");
+}
+
+#[test]
+fn a_plug_in_is_granted_what_it_asks_for_revoked_and_detached() {
+    let rig = Rig::start(&small_cloud());
+    call("POST", &rig.at("/v1/plugins"), &action("", "")).good();
+    let browser = open(&rig);
+    let shipped = get(&rig.at("/v1/plugins")).good()["plugins"].as_array().unwrap().len();
+    browser.wait(&format!("{} === {shipped}", count("#plugins li")));
+    let of_guest =
+        "[...document.querySelectorAll('#plugins li')].find((li) => li.innerText.startsWith('guest'))";
+    browser.eval(&format!("{of_guest}.querySelector('summary').click()"));
+    let says = |words: &str| format!("{of_guest}.innerText.includes({})", json!(words));
+    let press = |label: &str| {
+        let find = format!(
+            "[...{of_guest}.querySelectorAll('button')].find((b) => b.innerText.startsWith({}))",
+            json!(label)
+        );
+        browser.wait(&format!("Boolean({find})"));
+        browser.eval(&format!("{find}.click()"));
+    };
+    browser.wait(&says("Asks for cloud"));
+    browser.wait(&says("lacks"));
+    press("Grant");
+    press("Really");
+    browser.wait(&says("May use cloud"));
+    assert_eq!(get(&rig.at("/v1/plugins/guest")).good()["plugins"][0]["granted"], json!(["cloud"]));
+    press("Revoke");
+    press("Really");
+    browser.wait(&says("May use nothing"));
+    press("Detach");
+    press("Really");
+    browser.wait(&format!("!({of_guest})"));
+    assert_eq!(get(&rig.at("/v1/plugins/guest")).status, 404);
+    let audit = get(&rig.at("/v1/audit")).good().to_string();
+    for deed in ["attach-plugin", "grant", "revoke", "detach-plugin"] {
+        assert!(audit.contains(deed), "{deed}: {audit}");
+    }
+    // What is attached here is sent as it is.
+    let bytes: Vec<u8> = action("(nop)", "");
+    browser.eval(&format!(
+        "(() => {{ const files = new DataTransfer(); files.items.add(new File([new Uint8Array({bytes:?})], 'x.wasm'));
+            const input = document.querySelector('#attach'); input.files = files.files;
+            input.dispatchEvent(new Event('change')); }})()"
+    ));
+    browser.wait(&format!("Boolean({of_guest})"));
 }
 
 #[test]

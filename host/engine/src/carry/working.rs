@@ -58,7 +58,7 @@ impl Engine {
         let Some(known) = self.state.session(session) else { return };
         match next_run(known, target) {
             Some(run) => {
-                let (run, assignment) = (run.action, self.assignment(known, target, run));
+                let (run, assignment) = (run.action, self.assignment(known, target, (effect.id, run)));
                 self.run_action(session, effect.id, run, assignment);
             }
             None => self.end(session, effect, Outcome::Done),
@@ -185,7 +185,12 @@ impl Engine {
         self.judged(session, target, verdict);
     }
 
-    fn assignment(&self, session: &Session, target: &Target, run: &ActionRun) -> Option<Assignment> {
+    fn assignment(
+        &self,
+        session: &Session,
+        target: &Target,
+        (effect, run): (EffectId, &ActionRun),
+    ) -> Option<Assignment> {
         let spec = session.plan.actions.get(run.action as usize)?;
         let call = match target {
             Target::Pre | Target::Host(_) | Target::Post => ActionCall::Run,
@@ -199,7 +204,7 @@ impl Engine {
         };
         Some(Assignment {
             plugin: spec.plugin.digest.clone(),
-            key: format!("{}/{}/{}", session.id, target.name(), run.action),
+            key: key(session, target, effect, run),
             call,
             session: session.id.to_string(),
             stage: spec.stage.wire().to_owned(),
@@ -229,6 +234,15 @@ impl Engine {
         run.calls += 1;
         change(&mut run);
         self.record(session, Body::ActionCalled { target: target.clone(), run });
+    }
+}
+
+/// Names a piece of work for ever. What is taken back has the name of what was done; each look has one of its own.
+fn key(session: &Session, target: &Target, effect: EffectId, run: &ActionRun) -> String {
+    let (id, on, action) = (&session.id, target.name(), run.action);
+    match target {
+        Target::Pre | Target::Host(_) | Target::Post | Target::Undo(_) => format!("{id}/{on}/{action}"),
+        Target::Assess(_) | Target::Gate(_) => format!("{id}/{on}/{action}/{}", effect.0),
     }
 }
 

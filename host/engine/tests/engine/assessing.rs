@@ -256,3 +256,21 @@ fn what_was_taken_back_is_done_from_its_beginning_if_the_session_is_continued() 
     let next = world.action_says(done());
     assert_eq!((next.key.as_str(), next.checkpoint, next.call), ("s/a/2", None, ActionCall::Run));
 }
+
+#[test]
+fn a_host_that_waits_again_is_looked_at_anew_under_a_name_of_its_own() {
+    let mut world = with(Stage::Assess, &["one"]);
+    let first = world.action_says(stop());
+    world.action_says(done());
+    settle(&mut world);
+    assert!(matches!(world.stage("a"), HostStage::Quarantined { begun: false, .. }));
+    let clear = fenix_engine::command::Command::ClearQuarantine { host: "a".into() };
+    world.command(clear).unwrap();
+    settle(&mut world);
+    let second = world.action_says(done());
+    assert_eq!((&second.host, &second.checkpoint), (&first.host, &None));
+    assert_ne!(second.key, first.key);
+    settle(&mut world);
+    assert_eq!(world.stage("a"), HostStage::Waiting);
+    assert!(woken(&world) && world.actions.is_empty());
+}

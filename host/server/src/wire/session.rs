@@ -404,7 +404,7 @@ mod tests {
         check(
             "actions",
             json!([{"plugin": "noop", "type": "lunch"}]),
-            "known: pre, host, compute, controller",
+            "known: assess, pre, host, compute, controller",
         );
         check("actions", json!([{"plugin": "noop", "type": 3}]), "`type` must be a text");
         check("actions", json!([{"plugin": "noop", "type": "host", "metadata": 1}]), "`metadata` must be");
