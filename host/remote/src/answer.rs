@@ -34,13 +34,17 @@ pub(crate) fn understand(call: &RemoteCall, output: &Output) -> Result<RemoteSta
             answer(id(call), &output.stdout).ok_or_else(unclear)
         }
         Some(REFUSED) => Err(RemoteError::Refused(said())),
-        Some(SSH_FAILED) if FINAL.iter().any(|words| said().contains(words)) => {
-            Err(RemoteError::Refused(said()))
-        }
+        Some(SSH_FAILED) if is_final(&output.stderr) => Err(RemoteError::Refused(said())),
         Some(SSH_FAILED) => Err(RemoteError::Unclear(said())),
         Some(code) => Err(RemoteError::Unclear(format!("its shell ended with {code}: {}", said()))),
         None => Err(RemoteError::Unclear("it was cut off".to_owned())),
     }
+}
+
+/// True if another attempt is no use.
+fn is_final(said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said);
+    FINAL.iter().any(|words| said.contains(words))
 }
 
 /// What stands behind the mark.
@@ -73,13 +77,14 @@ fn answer(id: &str, text: &[u8]) -> Option<RemoteState> {
     })
 }
 
-/// The beginning of what was said, in one line.
+/// The end of what was said, in one line: the reason stands behind what else there was to say.
 fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let line = text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    match line.is_empty() {
-        true => "it did not say why".to_owned(),
-        false => line.chars().filter(|c| !c.is_control()).take(SHOWN).collect(),
+    let plain: Vec<char> = line.chars().filter(|c| !c.is_control()).collect();
+    match plain.len() {
+        0 => "it did not say why".to_owned(),
+        long => plain[long.saturating_sub(SHOWN)..].iter().collect(),
     }
 }
 

@@ -19,7 +19,7 @@ const list = (rights) => rights.map(words).join(", ") || "nothing";
 export function showPlugins(plugins, act) {
   show(byId("attach-row"), Boolean(act));
   const make = (first) => {
-    const lacks = el("span", { class: "word" }, "lacks");
+    const lacks = el("span", { class: "quiet lacks" }, "to be granted");
     const summary = el("summary", {}, el("strong", {}, first.name), " ", el("span", { class: "quiet" }, `${first.version} ${first.kind}`), " ", lacks);
     const [asks, granted, used] = [el("p", { class: "quiet" }), el("p", { class: "quiet" }), el("p", { class: "quiet" })];
     const buttons = el("p", { class: "buttons" });

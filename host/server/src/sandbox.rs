@@ -181,6 +181,7 @@ impl Sandbox {
         let kept = data_dir.join(KEPT);
         std::fs::create_dir_all(&kept).map_err(io(&kept))?;
         let plugins = Plugins::new(Some(&data_dir.join(COMPILED)))?;
+        plugins.hold_pace();
         if let Some(compiler) = compiler {
             plugins.compile_with(compiler);
         }

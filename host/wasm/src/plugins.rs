@@ -139,7 +139,7 @@ struct Shared {
     actions: Linker<Acting>,
     cache: Option<Cache>,
     loaded: RwLock<Registry>,
-    pace: Pace,
+    pace: OnceLock<Pace>,
     meter: OnceLock<Arc<dyn Meter>>,
     compiler: OnceLock<Arc<dyn Compiler>>,
 }
@@ -170,7 +170,7 @@ impl Plugins {
             .map_err(unsupported)?;
         bindings::action::ActionPlugin::add_to_linker::<_, HasSelf<_>>(&mut actions, |host| host)
             .map_err(unsupported)?;
-        let (loaded, pace) = (RwLock::default(), Pace::default());
+        let (loaded, pace) = (RwLock::default(), OnceLock::new());
         let (meter, compiler) = (OnceLock::new(), OnceLock::new());
         let shared = Shared { engine, workflows, actions, cache, loaded, pace, meter, compiler };
         Ok(Self { shared: Arc::new(shared) })
@@ -193,9 +193,15 @@ impl Plugins {
         }
     }
 
+    /// Holds components to [`limits::CALLS_PER_SECOND`] from now on, by this machine's clock. Not by itself: virtual time knows no
+    /// seconds.
+    pub fn hold_pace(&self) {
+        self.shared.pace.get_or_init(Pace::default);
+    }
+
     /// True if a component may call out now.
     pub(crate) fn may_call(&self, plugin: &Digest) -> bool {
-        self.shared.pace.take(plugin, Instant::now())
+        self.shared.pace.get().is_none_or(|pace| pace.take(plugin, Instant::now()))
     }
 
     /// Takes a component in. Compiling a large one takes seconds: keep it off the path of requests.

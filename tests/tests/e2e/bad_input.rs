@@ -46,7 +46,7 @@ fn a_bad_body_is_refused_by_what_is_wrong_with_it() {
     post(&body_with("hosts", json!({"a": 1})), 422, "`hosts` must be a list");
     post(&body_with("hosts", json!(["compute-99"])), 422, "no host compute-99");
     post(&body_with("workflow", json!("os.system")), 422, "known: default");
-    post(&body_with("actions", json!([{"plugin": "rm", "type": "host"}])), 422, "known: noop, reboot");
+    post(&body_with("actions", json!([{"plugin": "rm", "type": "host"}])), 422, "known: airship, blazar");
     post(&body_with("actions", json!([{"plugin": "noop", "type": 1}])), 422, "`type` must be a text");
     post(&body_with("download", json!(["http://example.org/x.tar"])), 422, "`packages.allow` names no place");
     post(&body_with("metadata", json!({"k": "x".repeat(300)})), 422, "as Python text");

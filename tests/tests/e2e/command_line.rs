@@ -102,7 +102,11 @@ fn an_administrator_keeps_plug_ins_templates_and_orders_from_the_command_line() 
     fenix(&["plugin", "revoke", "guest"], 0, "guest may use nothing");
     fenix(&["plugin", "grant", "guest"], 0, "guest may use cloud");
     fenix(&["plugin", "attach", &component, "--grant"], 0, "attached guest 1.2.3");
-    fenix(&["plugin", "list"], 0, "guest    1.2.3    action    attached  cloud  cloud");
+    fenix(
+        &["plugin", "list"],
+        0,
+        "guest          1.2.3    action    attached  cloud                        cloud",
+    );
     fenix(&["plugin", "attach", &file("none.wasm", b"none")], 4, "not a whole WebAssembly component");
     fenix(&["plugin", "show", "a/b"], 4, "hint: `fenix plugin list` shows those that there are");
     let session = file(

@@ -72,7 +72,7 @@ fn corpus() -> Vec<Evil> {
             "called the host more than 200000 times",
         ),
         ("wlogs", As::Workflow, format!("{} (unreachable)", flood()), "", "wlogs: it gave up"),
-        ("wothe", As::Workflow, fence.to_owned(), OTHERS, "compute-3 was refused"),
+        ("wothe", As::Workflow, fence.to_owned(), OTHERS, "R11: host compute-3 is not of this session"),
         ("aloop", As::Action, forever("(nop)"), "", "aloop: it computed for too long"),
         ("aeats", As::Action, eat(), "", "aeats: it wanted more than 64 MiB of memory"),
         ("abomb", As::Action, String::new(), BOMB, "abomb: it wanted more than 64 MiB of memory"),
@@ -181,7 +181,7 @@ fn what_cannot_be_a_plug_in_is_refused_by_name_and_nothing_of_it_stays() {
             shell(&manifest("action"), &exports("workflow")),
             "it says that it is of kind action and exports none of",
         ),
-        (shell(&manifest("action"), &exports("action")), "it does not fit the contract"),
+        (shell(&manifest("action"), &exports("action")), "the component does not fit the contract"),
         (vec![0; 33 * 1024 * 1024], "are taken"),
     ] {
         let reply = call("POST", &rig.at("/v1/plugins"), &bytes);

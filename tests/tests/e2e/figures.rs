@@ -201,8 +201,15 @@ fn every_figure_is_described() {
     let rig = Rig::start(&small_cloud());
     let _manager = rig.manager(&[]);
     wait_for_end(&rig.begin(&sample_body(&["compute-1"])));
-    // Nothing has failed here, and there are no traces.
-    let absent = ["cloud_errors_total", "workflow_errors_total", "action_errors_total", "trace_spans_total"];
+    // Nothing has failed here, no plug-in spoke to anybody, and there are no traces.
+    let absent = [
+        "cloud_errors_total",
+        "workflow_errors_total",
+        "action_errors_total",
+        "plugin_refusals_total",
+        "plugin_bytes_total",
+        "trace_spans_total",
+    ];
     let mut names: BTreeSet<String> = absent.iter().map(|name| format!("fenix_{name}")).collect();
     names.extend(Figures::read(&rig).kinds.iter().map(|(name, kind)| format!("{name}{}", end(kind))));
     assert_eq!(described().into_keys().collect::<BTreeSet<_>>(), names);

@@ -244,7 +244,7 @@ fn a_plug_in_is_granted_what_it_asks_for_revoked_and_detached() {
         browser.eval(&format!("{find}.click()"));
     };
     browser.wait(&says("Asks for cloud"));
-    browser.wait(&says("lacks"));
+    browser.wait(&says("to be granted"));
     press("Grant");
     press("Really");
     browser.wait(&says("May use cloud"));

@@ -104,7 +104,10 @@ fn view(api: &Api, state: &Known, known: &Component) -> Value {
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
     let state = api.desk.state();
     let all = all(&api, &state);
-    Json(json!({ "plugins": all.values().map(|known| view(&api, &state, known)).collect::<Vec<_>>() }))
+    let mut sorted: Vec<&Component> = all.values().collect();
+    sorted.sort_by_key(|known| (&known.pin.name, &known.pin.digest));
+    let views: Vec<Value> = sorted.into_iter().map(|known| view(&api, &state, known)).collect();
+    Json(json!({ "plugins": views }))
 }
 
 /// `GET /v1/plugins/{name}`: by name or digest; several if sessions are pinned to older ones of the name.

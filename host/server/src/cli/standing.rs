@@ -188,8 +188,8 @@ pub async fn plugin(args: PluginArgs, output: Output) -> Result<(), Failure> {
             }
         }
         PluginWhat::Grant { name, rights } => {
-            let right = |text: &String| match text.strip_prefix("http ") {
-                Some(rule) => json!({ "http": rule }),
+            let right = |text: &String| match text.split_once(' ') {
+                Some((kind, rule)) => json!({ (kind): rule }),
                 None => json!(text),
             };
             let rights: Vec<Value> = rights.iter().map(right).collect();
@@ -230,8 +230,8 @@ fn plugins(reply: &Value, output: Output, rights: fn(&Value) -> Vec<String>) {
 
 /// Rights as the command line takes them.
 fn words(rights: &Value) -> Vec<String> {
-    let word = |right: &Value| match right["http"].as_str() {
-        Some(rule) => format!("http {rule}"),
+    let word = |right: &Value| match right.as_object().and_then(|of_rule| of_rule.iter().next()) {
+        Some((kind, rule)) => format!("{kind} {}", text(rule)),
         None => text(right),
     };
     rights.as_array().into_iter().flatten().map(word).collect()
