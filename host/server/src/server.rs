@@ -123,11 +123,9 @@ impl Server {
         let (store, opened) = Store::open(&config.data_dir)?;
         let (engine, reserve) = recovered(opened)?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));
-        let places = (config.data_dir.as_path(), config.plugin_dir.as_deref());
-        let sandbox = Sandbox::open(places, Some(Arc::new(Workers)), engine.state())?;
-        let plugins = sandbox.plugins.clone();
         let metrics = Metrics::new();
-        plugins.meter_with(metrics.clone());
+        let sandbox = sandbox((&config.data_dir, config.plugin_dir.as_deref()), engine.state(), &metrics)?;
+        let plugins = sandbox.plugins.clone();
         let cloud: Arc<dyn Cloud> = Arc::new(ports::Counted::new(infrastructure.cloud, &plugins, &metrics));
         let fetcher = fetcher(&config.data_dir, &config.packages, engine.state())?;
         let packages = Shelf::open(&config.data_dir, &fetcher)?;
@@ -223,6 +221,17 @@ fn recovered(opened: Opened) -> Result<(Engine, Reserve), RecoveryError> {
     let engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, damaged, now)?;
     tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
     Ok((engine, opened.reserve))
+}
+
+/// The plug-ins of a data directory and perhaps a folder. What they use is told to those figures.
+fn sandbox(
+    places: (&Path, Option<&Path>),
+    state: &State,
+    metrics: &Arc<Metrics>,
+) -> Result<Sandbox, SandboxError> {
+    let sandbox = Sandbox::open(places, Some(Arc::new(Workers)), state)?;
+    sandbox.plugins.meter_with(metrics.clone());
+    Ok(sandbox)
 }
 
 /// What runs actions, once there is a desk that keeps their values.

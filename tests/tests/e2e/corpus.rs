@@ -182,7 +182,7 @@ fn what_cannot_be_a_plug_in_is_refused_by_name_and_nothing_of_it_stays() {
             "it says that it is of kind action and exports none of",
         ),
         (shell(&manifest("action"), &exports("action")), "the component does not fit the contract"),
-        (vec![0; 33 * 1024 * 1024], "are taken"),
+        (vec![0; 33 * 1024 * 1024], "larger than"),
     ] {
         let reply = call("POST", &rig.at("/v1/plugins"), &bytes);
         assert!(matches!(reply.status, 413 | 422), "{expected}: {} {}", reply.status, reply.body);

@@ -194,7 +194,9 @@ fn half_done() -> World {
 fn what_was_begun_is_taken_back_the_last_first_when_its_session_is_closed_or_its_host_left_out() {
     let close: [fn(&mut World); 3] = [
         |world| world.decide([Decision::Fail]),
-        |world| drop(world.delete().unwrap()),
+        |world| {
+            world.delete().unwrap();
+        },
         |world| {
             // The host is left out once its work has failed.
             world.pass(secs(1));

@@ -79,6 +79,7 @@ pub(crate) fn action(body: &str, more: &str) -> Vec<u8> {
 /// The same with further imports.
 pub(crate) fn action_with(imports: &str, body: &str, more: &str) -> Vec<u8> {
     let manifest = quoted(&manifest("action"));
+    let memory = if more.contains("(memory") { "" } else { r#"(memory (export "memory") 2)"# };
     let module = format!(
         r#"(module $guest
             (@custom "fenix:plugin" "{manifest}")
@@ -86,7 +87,7 @@ pub(crate) fn action_with(imports: &str, body: &str, more: &str) -> Vec<u8> {
             (import "fenix:plugin/cloud@0.1.0" "host" (func $host (param i32 i32 i32)))
             (import "fenix:plugin/cloud@0.1.0" "end-boot" (func $reboot (param i32 i32 i32 i32 i32)))
             {imports}
-            (memory (export "memory") 2)
+            {memory}
             {COMMON}
             {more}
             (func $run (export "fenix:plugin/action@0.1.0#run")
