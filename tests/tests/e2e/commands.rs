@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::hostile::wait_until_gone;
 use crate::http::{call, get};
 use crate::packages::sha256;
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end, wait_within};
@@ -133,6 +134,7 @@ impl Scene {
         assert!(history.contains(expected), "{expected:?} is not in {history}");
         call("DELETE", &self.rig.at("/v1/hosts/controller-1/quarantine"), b"");
         call("DELETE", &session, b"").good();
+        wait_until_gone(&session);
     }
 }
 

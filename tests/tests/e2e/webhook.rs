@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::hostile::wait_until_gone;
 use crate::http::{call, get};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for_end};
 
@@ -123,6 +124,7 @@ impl Scene {
         assert!(!history.contains(SECRET), "{history}");
         call("DELETE", &self.rig.at("/v1/hosts/controller-1/quarantine"), b"");
         call("DELETE", &session, b"").good();
+        wait_until_gone(&session);
     }
 }
 

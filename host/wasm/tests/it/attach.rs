@@ -62,8 +62,8 @@ fn what_is_no_plugin_is_refused_by_name() {
         (shell(&good, &import("fenix:plugin/cloud@0.1.0")), "it imports fenix:plugin/cloud@0.1.0"),
         (shell(&good, &import("fenix:plugin/view@0.2.0")), "it imports fenix:plugin/view@0.2.0"),
         (shell(&good, &import("env")), "it imports env, which a plug-in of kind workflow does not get"),
-        (shell(&good, ""), "does not export fenix:plugin/workflow"),
-        (shell(&manifest("action"), export), "does not export fenix:plugin/action"),
+        (shell(&good, ""), "exports none of fenix:plugin/{workflow}"),
+        (shell(&manifest("action"), export), "exports none of fenix:plugin/{action, assessment, gate}"),
         (of(&good), "does not fit the contract"),
     ] {
         let refusal = refusal(&component);
