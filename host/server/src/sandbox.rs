@@ -182,9 +182,6 @@ impl Sandbox {
         std::fs::create_dir_all(&kept).map_err(io(&kept))?;
         let plugins = Plugins::new(Some(&data_dir.join(COMPILED)))?;
         plugins.hold_pace();
-        if let Some(compiler) = compiler {
-            plugins.compile_with(compiler);
-        }
         let pinned = pinned(state);
         for digest in &pinned {
             attach_kept(&plugins, &kept, digest);
@@ -192,6 +189,10 @@ impl Sandbox {
         let mut named: Vec<PluginInfo> = Vec::new();
         for shipped in fenix_shipped::SHIPPED {
             named.push(attach(&plugins, &kept, Path::new(shipped.name), shipped.bytes)?);
+        }
+        // What came with this program, or passed here before, needs no process of its own.
+        if let Some(compiler) = compiler {
+            plugins.compile_with(compiler);
         }
         let of_earlier = came_with_earlier(state).map(|pin| pin.digest.clone());
         let shipped = Arc::new(named.iter().map(|info| info.digest.clone()).chain(of_earlier).collect());
