@@ -182,17 +182,19 @@ impl Sandbox {
         std::fs::create_dir_all(&kept).map_err(io(&kept))?;
         let plugins = Plugins::new(Some(&data_dir.join(COMPILED)))?;
         plugins.hold_pace();
+        if let Some(compiler) = compiler {
+            plugins.compile_with(compiler);
+        }
         let pinned = pinned(state);
         for digest in &pinned {
             attach_kept(&plugins, &kept, digest);
         }
         let mut named: Vec<PluginInfo> = Vec::new();
         for shipped in fenix_shipped::SHIPPED {
-            named.push(attach(&plugins, &kept, Path::new(shipped.name), shipped.bytes)?);
-        }
-        // What came with this program, or passed here before, needs no process of its own.
-        if let Some(compiler) = compiler {
-            plugins.compile_with(compiler);
+            let refused = |source| SandboxError::Refused { path: PathBuf::from(shipped.name), source };
+            let info = plugins.attach_own(shipped.bytes).map_err(refused)?;
+            keep(&kept, &info.digest, shipped.bytes)?;
+            named.push(info);
         }
         let of_earlier = came_with_earlier(state).map(|pin| pin.digest.clone());
         let shipped = Arc::new(named.iter().map(|info| info.digest.clone()).chain(of_earlier).collect());
@@ -275,9 +277,15 @@ fn attach_kept(plugins: &Plugins, kept: &Path, digest: &Digest) {
 fn attach(plugins: &Plugins, kept: &Path, from: &Path, bytes: &[u8]) -> Result<PluginInfo, SandboxError> {
     let info =
         plugins.attach(bytes).map_err(|source| SandboxError::Refused { path: from.to_owned(), source })?;
-    let path = kept.join(format!("{}.wasm", info.digest));
+    keep(kept, &info.digest, bytes)?;
+    Ok(info)
+}
+
+/// Keeps a component under its digest; on return it survives the loss of power.
+fn keep(kept: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), SandboxError> {
+    let path = kept.join(format!("{digest}.wasm"));
     if std::fs::read(&path).is_ok_and(|there| there == bytes) {
-        return Ok(info);
+        return Ok(());
     }
     let partial = path.with_extension("part");
     let write = || {
@@ -288,8 +296,7 @@ fn attach(plugins: &Plugins, kept: &Path, from: &Path, bytes: &[u8]) -> Result<P
         std::fs::rename(&partial, &path)?;
         std::fs::File::open(kept)?.sync_all()
     };
-    write().map_err(io(&path))?;
-    Ok(info)
+    write().map_err(io(&path))
 }
 
 /// A file, and what attaching it would say.

@@ -199,7 +199,7 @@ impl ActionRunner {
             .plugins
             .loaded(plugin)
             .ok_or_else(|| unusable(format!("no plug-in {plugin} is attached")))?;
-        let Code::Action(code) = &loaded.code else {
+        let Code::Action(code) = self.plugins.code(&loaded).map_err(unusable)? else {
             return Err(unusable(format!("{} is a plug-in of kind {}", loaded.info.name, loaded.info.kind)));
         };
         // One place: whoever asks for something waits until it was taken.

@@ -97,7 +97,10 @@ pub enum AttachError {
 /// A component that can be run.
 pub(crate) struct Loaded {
     pub(crate) info: PluginInfo,
-    pub(crate) code: Code,
+    /// Made when it is first used, if it was not when it was attached.
+    code: OnceLock<Result<Code, AttachError>>,
+    /// What it is made of then.
+    component: &'static [u8],
 }
 
 /// Its code, linked as far as it can be before there is an instance.
@@ -125,6 +128,23 @@ impl Parts {
             undo: does.undo.then(|| UndoPluginPre::new(linked())).transpose()?,
         })
     }
+}
+
+/// What a component says about itself.
+fn about(component: &[u8]) -> Result<PluginInfo, AttachError> {
+    if component.len() > limits::COMPONENT_BYTES {
+        return Err(AttachError::TooLarge { bytes: component.len() });
+    }
+    let manifest = manifest::inspect(component).map_err(AttachError::Refused)?;
+    Ok(PluginInfo {
+        name: manifest.name,
+        version: manifest.version,
+        kind: manifest.kind,
+        contract: manifest.contract,
+        digest: Digest::from(cache::sha256(component)),
+        asks: manifest.asks,
+        does: manifest.does,
+    })
 }
 
 /// The attached plug-ins. Clones share them.
@@ -212,25 +232,39 @@ impl Plugins {
     /// # Errors
     /// The component is refused, with the reason.
     pub fn attach(&self, component: &[u8]) -> Result<PluginInfo, AttachError> {
-        if component.len() > limits::COMPONENT_BYTES {
-            return Err(AttachError::TooLarge { bytes: component.len() });
-        }
-        let manifest = manifest::inspect(component).map_err(AttachError::Refused)?;
-        let digest = Digest::from(cache::sha256(component));
-        let info = PluginInfo {
-            name: manifest.name,
-            version: manifest.version,
-            kind: manifest.kind,
-            contract: manifest.contract,
-            digest: digest.clone(),
-            asks: manifest.asks,
-            does: manifest.does,
-        };
+        let info = about(component)?;
         let code = self.link(&info, component)?;
+        Ok(self.enter(Loaded { info, code: OnceLock::from(Ok(code)), component: &[] }))
+    }
+
+    /// The same for a component that is part of this program, and so known to fit: an action is compiled when it is first used. Most
+    /// servers use few of those that they come with. A workflow is compiled at once: nobody waits for a first decision.
+    ///
+    /// # Errors
+    /// As of [`Plugins::attach`].
+    pub fn attach_own(&self, component: &'static [u8]) -> Result<PluginInfo, AttachError> {
+        let info = about(component)?;
+        match info.kind {
+            Kind::Workflow => self.attach(component),
+            Kind::Action => Ok(self.enter(Loaded { info, code: OnceLock::new(), component })),
+        }
+    }
+
+    fn enter(&self, new: Loaded) -> PluginInfo {
+        let info = new.info.clone();
         let mut loaded = self.shared.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        loaded.by_name.insert(info.name.clone(), digest.clone());
-        loaded.by_digest.insert(digest, Arc::new(Loaded { info: info.clone(), code }));
-        Ok(info)
+        loaded.by_name.insert(info.name.clone(), info.digest.clone());
+        loaded.by_digest.insert(info.digest.clone(), Arc::new(new));
+        info
+    }
+
+    /// The code of a plug-in.
+    ///
+    /// # Errors
+    /// It could not be made; it is not tried again.
+    pub(crate) fn code<'a>(&self, loaded: &'a Loaded) -> Result<&'a Code, String> {
+        let code = loaded.code.get_or_init(|| self.link(&loaded.info, loaded.component));
+        code.as_ref().map_err(ToString::to_string)
     }
 
     fn link(&self, info: &PluginInfo, component: &[u8]) -> Result<Code, AttachError> {

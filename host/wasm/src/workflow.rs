@@ -63,7 +63,7 @@ impl Workflows for Plugins {
         let unusable = |why: String| WorkflowError::Unusable(why);
         let loaded =
             self.loaded(plugin).ok_or_else(|| unusable(format!("no plug-in {plugin} is attached")))?;
-        let Code::Workflow(code) = &loaded.code else {
+        let Code::Workflow(code) = self.code(&loaded).map_err(unusable)? else {
             return Err(unusable(format!("{} is a plug-in of kind {}", loaded.info.name, loaded.info.kind)));
         };
         let session =

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use fenix_sdk::action::{HttpError, KvError, Request, Response};
-use fenix_sdk::testing::FakeHost;
+use fenix_sdk::testing::{FakeHost, assignment};
 
 use super::*;
 
@@ -10,16 +10,6 @@ const LOGIN: &str = "POST https://keystone.example/v3/auth/tokens";
 const ACTIONS: &str = "http://shipyard.example:9000/api/v1.0/actions";
 const ID: &str = "01BTTMFVDKZFRJM80FGD7J1AKN";
 const KEY: &str = "s/compute-1/0";
-
-fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: KEY.to_owned(),
-        session: "s".to_owned(),
-        stage: "host".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
-}
 
 fn with(fields: Value) -> Value {
     let auth = json!({

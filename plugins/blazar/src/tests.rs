@@ -9,13 +9,7 @@ const DATE: &str = "Fri, 27 Nov 2026 12:00:00 GMT";
 const HOSTS: &str = "https://blazar.example/v1/os-hosts";
 
 fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: "s/compute-1/0".to_owned(),
-        session: "s".to_owned(),
-        stage: "assess".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
+    Assignment { stage: "assess".to_owned(), ..fenix_sdk::testing::assignment(metadata) }
 }
 
 fn with(field: &str, value: Value) -> Value {

@@ -5,13 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: "s/compute-1/0".to_owned(),
-        session: "s".to_owned(),
-        stage: "gate".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
+    Assignment { stage: "gate".to_owned(), ..fenix_sdk::testing::assignment(metadata) }
 }
 
 /// How it came out: where the gate opens `run` is done, and where it stays closed `run` fails.

@@ -1,23 +1,13 @@
 use std::collections::BTreeMap;
 
 use fenix_sdk::action::{Header, HttpError, KvError, Request, Response};
-use fenix_sdk::testing::FakeHost;
+use fenix_sdk::testing::{FakeHost, assignment};
 
 use super::*;
 
 const TOKEN: &str = "gAAAAAB-token";
 const LOGIN: &str = "POST https://keystone.example/v3/auth/tokens";
 const BASE: &str = "https://ha.example/v1";
-
-fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: "s/compute-1/0".to_owned(),
-        session: "s".to_owned(),
-        stage: "host".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
-}
 
 fn metadata(what: &str) -> Value {
     let auth = json!({

@@ -1,20 +1,10 @@
 use std::collections::BTreeMap;
 
 use fenix_sdk::action::{Assessment, CommandState, RemoteError};
-use fenix_sdk::testing::FakeHost;
+use fenix_sdk::testing::{FakeHost, assignment};
 use serde_json::{Value, json};
 
 use super::*;
-
-fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: "s/compute-1/0".to_owned(),
-        session: "s".to_owned(),
-        stage: "host".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
-}
 
 fn whole() -> Value {
     json!({

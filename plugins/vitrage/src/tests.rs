@@ -1,21 +1,11 @@
 use fenix_sdk::action::{Header, HttpError, Request, Response};
-use fenix_sdk::testing::FakeHost;
+use fenix_sdk::testing::{FakeHost, assignment};
 use serde_json::Value;
 
 use super::*;
 
 const TOKEN: &str = "gAAAAAB-token";
 const DATE: &str = "Tue, 09 Jun 2026 12:30:01 GMT";
-
-fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: "s/compute-1/0".to_owned(),
-        session: "s".to_owned(),
-        stage: "host".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
-}
 
 fn with(field: &str, value: Value) -> Value {
     let credential = json!({ "id": "7", "secret": "{{secret:vitrage}}" });

@@ -1,17 +1,7 @@
-use fenix_sdk::testing::FakeHost;
+use fenix_sdk::testing::{FakeHost, assignment};
 use serde_json::json;
 
 use super::*;
-
-fn assignment(metadata: &Value) -> Assignment {
-    Assignment {
-        key: "s/compute-1/0".to_owned(),
-        session: "s".to_owned(),
-        stage: "host".to_owned(),
-        host: Some("compute-1".to_owned()),
-        metadata: metadata.to_string(),
-    }
-}
 
 /// Calls it to its end against these answers; returns the pauses on the way in milliseconds, the end, and what was sent.
 fn check(

@@ -5,8 +5,8 @@ mod remote;
 use std::collections::BTreeMap;
 
 use crate::action::{
-    Cloud, CloudError, CommandState, HostStatus, Http, HttpError, Kv, KvError, Package, PackageError,
-    Packages, Remote, RemoteError, Request, Response,
+    Assignment, Cloud, CloudError, CommandState, HostStatus, Http, HttpError, Kv, KvError, Package,
+    PackageError, Packages, Remote, RemoteError, Request, Response,
 };
 use crate::types::{
     AskDecision, AskId, AskKind, AskStatus, Condition, Decision, HostKind, HostStage, MoveDecision, MoveHow,
@@ -354,6 +354,17 @@ impl Plan for FakePlan {
 
     fn together_end(&mut self) {
         self.group = 0;
+    }
+}
+
+/// What an action is told about `compute-1` in session `s`, with that metadata.
+pub fn assignment(metadata: &impl ToString) -> Assignment {
+    Assignment {
+        key: "s/compute-1/0".to_owned(),
+        session: "s".to_owned(),
+        stage: "host".to_owned(),
+        host: Some("compute-1".to_owned()),
+        metadata: metadata.to_string(),
     }
 }
 

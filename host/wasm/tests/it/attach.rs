@@ -148,3 +148,16 @@ fn a_cache_that_cannot_be_written_costs_only_time() {
     folder.close().unwrap();
     plugins.attach(&workflow("", "")).unwrap();
 }
+
+#[test]
+fn what_comes_with_this_program_fits_and_an_action_of_it_is_compiled_when_it_is_used() {
+    for shipped in fenix_shipped::SHIPPED {
+        let folder = tempfile::tempdir().unwrap();
+        let plugins = Plugins::new(Some(folder.path())).unwrap();
+        let compiled = || std::fs::read_dir(folder.path()).unwrap().count() > 0;
+        let info = plugins.attach_own(shipped.bytes).unwrap();
+        assert_eq!(compiled(), info.kind == Kind::Workflow, "{}", shipped.name);
+        assert_eq!(plugins.attach(shipped.bytes), Ok(info), "{}", shipped.name);
+        assert!(compiled());
+    }
+}
