@@ -498,12 +498,12 @@ impl Session {
         stages.iter().flat_map(of).collect()
     }
 
-    /// The actions that were begun on a host and can be taken back, the last one first.
+    /// The actions that were begun on a host and can be taken back, the last one first; none if all of the work is done.
     fn to_undo(&self, host: &HostId) -> Vec<u32> {
         let runs = self.work.get(&Target::Host(host.clone())).map(|runs| runs.as_slice()).unwrap_or_default();
-        let open = runs.iter().position(|run| run.report.is_none());
+        let Some(open) = runs.iter().position(|run| run.report.is_none()) else { return Vec::new() };
         // The one that is under way may have begun, whatever is known of it.
-        let begun = runs.iter().take(open.map_or(runs.len(), |open| open + 1)).map(|run| run.action);
+        let begun = runs.iter().take(open + 1).map(|run| run.action);
         let undoes =
             |action: &u32| self.plan.actions.get(*action as usize).is_some_and(|spec| spec.plugin.undoes);
         let mut found: Vec<u32> = begun.filter(undoes).collect();

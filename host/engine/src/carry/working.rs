@@ -33,9 +33,9 @@ impl Engine {
             }
             return;
         }
-        if self.is_worked(session, target)
-            && (self.has_begun(session, target) || !matches!(target, Target::Host(_)))
-        {
+        // A host is told to be in work before it is told to be worked, however little there is to do on it.
+        let is_untouched = matches!(target, Target::Host(_)) && !self.has_begun(session, target);
+        if !is_untouched && self.is_worked(session, target) {
             return self.end(session, effect, Outcome::Done);
         }
         if let Err(refusal) = rules::still_allowed(&self.state, session, effect, self.now) {

@@ -276,3 +276,15 @@ fn a_host_that_waits_again_is_looked_at_anew_under_a_name_of_its_own() {
     assert_eq!(world.stage("a"), HostStage::Waiting);
     assert!(woken(&world) && world.actions.is_empty());
 }
+
+#[test]
+fn what_was_done_whole_is_not_taken_back() {
+    let mut world = World::opened_with(|plan| plan.actions = vec![action("first", Stage::Host)]);
+    world.begin_work();
+    world.action_says(done());
+    assert_eq!(world.stage("a"), HostStage::Worked);
+    world.decide([Decision::Quarantine { host: "a".into() }]);
+    settle(&mut world);
+    assert!(matches!(world.stage("a"), HostStage::Quarantined { begun: true, .. }));
+    assert!(world.actions.is_empty());
+}
