@@ -6,7 +6,7 @@ use fenix_core::ask::{Ask, AskKind, AskStatus};
 use fenix_core::effect::{Effect, EffectKind, Outcome};
 use fenix_core::id::{AskId, EffectId, HostId, InstanceId, ProjectId};
 use fenix_core::record::Body;
-use fenix_core::session::{Condition, HostStage, HostWork, Phase, Plan};
+use fenix_core::session::{Condition, HostStage, HostWork, Phase, Plan, Target};
 use fenix_core::time::Time;
 
 /// A project of a session.
@@ -32,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) failures: u32,
     /// Instances that could not be moved at the last try.
     pub(crate) failed_moves: BTreeSet<InstanceId>,
+    /// Hosts that wait, and of which somebody said whether they are to be worked on.
+    pub(crate) assessed: BTreeSet<HostId>,
 }
 
 impl Run {
@@ -47,6 +49,7 @@ impl Run {
             effects: BTreeMap::new(),
             failures: 0,
             failed_moves: BTreeSet::new(),
+            assessed: BTreeSet::new(),
         }
     }
 
@@ -95,6 +98,9 @@ impl Run {
                 if let Some(work) = self.hosts.get_mut(host) {
                     work.stage = stage.clone();
                     work.fenced = *fenced;
+                }
+                if *stage == HostStage::Waiting {
+                    self.assessed.remove(host);
                 }
             }
             Body::Entered { phase, .. } => self.phase = *phase,
@@ -165,6 +171,9 @@ impl Run {
                 self.failed_moves.extend(moved);
             }
             Outcome::Done => {
+                if let EffectKind::Work { target: Target::Assess(host) } = &effect.kind {
+                    self.assessed.insert(host.clone());
+                }
                 if let Some(instance) = moved {
                     self.failed_moves.remove(&instance);
                 }

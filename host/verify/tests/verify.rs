@@ -209,9 +209,18 @@ fn before(name: &'static str, line: Line) -> impl FnOnce(&mut Vec<Line>) {
     move |lines| lines.insert(at(lines, name), line)
 }
 
+/// The host is assessed, and maintained at once.
+fn assessed(lines: &mut Vec<Line>) {
+    let (first, last) = (at(lines, "told"), at(lines, "maintained"));
+    lines.drain(first..last);
+    let assess = EffectKind::Work { target: Target::Assess("a".into()) };
+    lines.splice(first..first, [("assess", admitted(0, assess)), ("assessed", done(0))]);
+}
+
 #[test]
 fn what_is_right_is_found_right() {
     assert_eq!(broken(|_| {}), []);
+    assert_eq!(broken(assessed), []);
     let report = verify(&[]);
     assert!(report.sessions.is_empty() && report.findings.is_empty());
 }
@@ -271,6 +280,11 @@ fn what_is_wrong_is_found_and_named() {
     check(instead("released", done(9)), &[R7]);
     check(without("told the end"), &[R7]);
     check(without("is worked"), &[R7]);
+    let never = |lines: &mut Vec<Line>| {
+        assessed(lines);
+        without("assessed")(lines);
+    };
+    check(never, &[R7]);
     let parked = Condition::Parked { why: "w".into() };
     check(before("move", ("parked", Body::ConditionSet { condition: parked, reason: "w".into() })), &[R8]);
     check(instead("opened", plan(|plan| plan.terms.failure_budget = 0)), &[R9]);

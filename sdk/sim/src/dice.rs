@@ -32,6 +32,10 @@ pub enum Purpose {
     Limits = 110,
     /// What sessions bring.
     Packages = 111,
+    /// What an action says that says anything.
+    Fickle = 112,
+    /// Which sessions have such actions.
+    Looks = 113,
 }
 
 /// One stream of numbers.

@@ -12,6 +12,7 @@
 pub mod checkers;
 pub mod coverage;
 pub mod dice;
+pub mod fickle;
 pub mod generate;
 pub mod managers;
 pub mod many;

@@ -15,8 +15,8 @@ use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::{ScenarioError, run};
 
-/// Runs the scenario of each seed, and hands each with its report to `take`, until that returns false. [`Reckless`] is
-/// among the plug-ins.
+/// Runs the scenario of each seed, and hands each with its report to `take`, until that returns false. [`Reckless`] and
+/// what it brings are among the plug-ins.
 ///
 /// # Errors
 /// The first scenario that does not hold together; those before it were taken.

@@ -12,6 +12,7 @@ use fenix_core::view::{Verdict, View, Wakeup};
 use fenix_engine::ports::{ActionError, Assignment, Progress, WorkflowError};
 
 use crate::dice::{Dice, Purpose};
+use crate::fickle;
 use crate::plugins::{Hand, Plugins};
 
 /// Its name.
@@ -26,7 +27,7 @@ const PATIENCE: Millis = Millis::from_secs(40 * 60);
 /// How many draws out of a thousand are of any subject at all, instead of one for which the decision makes sense.
 const WILD: u32 = 150;
 
-/// The reckless workflow, beside the plug-ins of somebody else.
+/// The reckless workflow and the fickle action ([`fickle`]), beside the plug-ins of somebody else.
 pub struct Reckless<'a> {
     seed: u64,
     others: &'a dyn Plugins,
@@ -41,15 +42,16 @@ impl<'a> Reckless<'a> {
 
 impl Plugins for Reckless<'_> {
     fn pin(&self, name: &str) -> Option<Pin> {
-        if name != NAME {
-            return self.others.pin(name);
+        match name {
+            NAME => Some(Pin {
+                name: name.to_owned(),
+                version: "0".to_owned(),
+                digest: Digest::from(NAME),
+                undoes: false,
+            }),
+            fickle::NAME => Some(fickle::pin()),
+            other => self.others.pin(other),
         }
-        Some(Pin {
-            name: name.to_owned(),
-            version: "0".to_owned(),
-            digest: Digest::from(NAME),
-            undoes: false,
-        })
     }
 
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
@@ -64,7 +66,10 @@ impl Plugins for Reckless<'_> {
     }
 
     fn act(&self, assignment: &Assignment, hand: &mut dyn Hand) -> Result<Progress, ActionError> {
-        self.others.act(assignment, hand)
+        match assignment.plugin.as_str() {
+            fickle::NAME => fickle::act(self.seed, assignment),
+            _ => self.others.act(assignment, hand),
+        }
     }
 }
 

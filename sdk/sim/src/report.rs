@@ -46,7 +46,7 @@ pub struct Commit {
 }
 
 /// How a simulation ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ending {
     /// What Fenix knows.
     pub state: State,

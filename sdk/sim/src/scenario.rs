@@ -318,6 +318,13 @@ impl SessionSpec {
         }
     }
 
+    /// Its actions in the order in which they run, as whoever asks for a session puts them: by type, then by name.
+    pub(crate) fn in_order(&self) -> Vec<&Action> {
+        let mut actions: Vec<&Action> = self.actions.iter().collect();
+        actions.sort_by(|a, b| (a.stage, &a.plugin).cmp(&(b.stage, &b.plugin)));
+        actions
+    }
+
     /// With an action on every host.
     #[must_use]
     pub fn with_action(mut self, plugin: &str, stage: Stage) -> SessionSpec {

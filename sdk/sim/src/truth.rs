@@ -14,7 +14,7 @@ use fenix_core::message::{Content, Subscription};
 use fenix_core::time::Time;
 use fenix_engine::command::Answer;
 use fenix_engine::event::CallId;
-use fenix_engine::ports::CloudCall;
+use fenix_engine::ports::{ActionCall, CloudCall};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum Truth {
         id: CallId,
         /// Whose action list it is from.
         session: SessionId,
+        /// What for.
+        errand: Errand,
         /// On which host; `None` before the first and after the last one.
         host: Option<HostId>,
         /// The same for every call of this piece of work.
@@ -72,6 +74,10 @@ pub enum Truth {
         life: u32,
         /// The call's name in that run.
         id: CallId,
+        /// Whose action list it is from.
+        session: SessionId,
+        /// What for.
+        errand: Errand,
         /// On which host.
         host: Option<HostId>,
         /// The same for every call of this piece of work.
@@ -136,11 +142,54 @@ pub enum Truth {
     ClockSet(i64),
 }
 
+/// What an action is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Errand {
+    /// To do its work.
+    Work,
+    /// To say whether a host is to be worked on.
+    Assess,
+    /// To say whether it may go on after a host.
+    Gate,
+    /// To take back what it did.
+    Undo,
+}
+
+impl Errand {
+    /// All of them.
+    pub(crate) const ALL: [Errand; 4] = [Errand::Work, Errand::Assess, Errand::Gate, Errand::Undo];
+
+    /// In a word or two.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Errand::Work => "action",
+            Errand::Assess => "assessment",
+            Errand::Gate => "gate",
+            Errand::Undo => "undoing",
+        }
+    }
+}
+
+impl From<&ActionCall> for Errand {
+    fn from(call: &ActionCall) -> Errand {
+        match call {
+            ActionCall::Run => Errand::Work,
+            ActionCall::Assess => Errand::Assess,
+            ActionCall::Gate => Errand::Gate,
+            ActionCall::Undo { .. } => Errand::Undo,
+        }
+    }
+}
+
 /// How a call of an action ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionEnd {
-    /// The action is finished.
+    /// The action is finished; as an assessment or a gate it is for going on.
     Done,
+    /// Nothing is to be done on the host.
+    NotNeeded,
+    /// It must not go on.
+    Stop,
     /// It wants to be called again.
     Again,
     /// It failed.
@@ -203,9 +252,11 @@ impl fmt::Display for Truth {
             Truth::Cloud(what, by) => write!(f, "cloud     {} ({})", happening(what), actor(*by)),
             Truth::Sent { call, id, .. } => write!(f, "fenix  -> {} (call {})", call_text(call), id.0),
             Truth::Answered { id, .. } => write!(f, "fenix  <- answer to call {}", id.0),
-            Truth::ActionCalled { key, .. } => write!(f, "fenix  -> action {key}"),
+            Truth::ActionCalled { key, errand, .. } => write!(f, "fenix  -> {} {key}", errand.words()),
             Truth::ActionSent { call, .. } => write!(f, "action -> {}", call_text(call)),
-            Truth::ActionReturned { key, end, .. } => write!(f, "fenix  <- action {key}: {end:?}"),
+            Truth::ActionReturned { key, errand, end, .. } => {
+                write!(f, "fenix  <- {} {key}: {end:?}", errand.words())
+            }
             Truth::Attempted { to, content, ask, taken, .. } => {
                 let fate = if *taken { "" } else { " (not taken)" };
                 match ask {

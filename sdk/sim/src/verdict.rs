@@ -14,7 +14,7 @@ use fenix_core::id::{HostId, InstanceId, ProjectId, SubscriptionId};
 use fenix_core::inventory::Service;
 use fenix_core::time::{Millis, Time};
 
-use crate::truth::{ActionEnd, Entry, Truth};
+use crate::truth::{ActionEnd, Entry, Errand, Truth};
 use inbox::Inbox;
 
 /// How long nothing may have changed any more when a run ends: longer than any call is late.
@@ -78,7 +78,7 @@ impl Account {
         match &entry.what {
             Truth::Cloud(what, by) => self.cloud(entry.at, what, *by),
             Truth::Sent { .. } | Truth::ActionSent { .. } => self.changed(entry.at),
-            Truth::ActionReturned { key, end: ActionEnd::Done, .. } => {
+            Truth::ActionReturned { errand: Errand::Work, key, end: ActionEnd::Done, .. } => {
                 *self.done.entry(key.clone()).or_default() += 1;
             }
             Truth::Attempted { to, session, message, content, ask, taken: true } => {

@@ -254,8 +254,13 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
         EffectKind::Work { target: Target::Assess(host) } => {
             case.unless_off(Rule::R11, || subjects::may_assess(case, host))
         }
-        EffectKind::Work { target: Target::Gate(host) | Target::Undo(host) } => {
+        EffectKind::Work { target: Target::Gate(host) } => {
             case.unless_off(Rule::R11, || subjects::is_own(case, host))
+        }
+        // Taking back is work like any other to whatever runs on the host: not where somebody has put it into service.
+        EffectKind::Work { target: Target::Undo(host) } => {
+            case.unless_off(Rule::R11, || subjects::is_own(case, host))?;
+            case.unless_off(Rule::R4, || limits::fenced_and_empty(case, host))
         }
         EffectKind::Work { target: Target::Pre } => Ok(()),
         EffectKind::Work { target: Target::Post } => {

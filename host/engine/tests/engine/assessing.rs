@@ -233,6 +233,19 @@ fn what_was_begun_is_taken_back_the_last_first_when_its_session_is_closed_or_its
 }
 
 #[test]
+fn nothing_is_taken_back_on_a_host_that_somebody_put_into_service() {
+    let mut world = half_done();
+    world.pass(secs(1));
+    world.action_says(failed());
+    world.truth.apply(&CloudCall::Enable { host: "a".into() });
+    world.pass(secs(61));
+    world.decide([Decision::Quarantine { host: "a".into() }]);
+    settle(&mut world);
+    assert!(world.actions.is_empty());
+    assert!(matches!(world.stage("a"), HostStage::Quarantined { begun: true, .. }));
+}
+
+#[test]
 fn what_was_taken_back_is_done_from_its_beginning_if_the_session_is_continued() {
     let mut world = half_done();
     world.decide([Decision::Fail]);

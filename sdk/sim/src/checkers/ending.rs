@@ -17,7 +17,7 @@ use super::ground::HostTruth;
 use super::{Check, Checker, Findings, Sight};
 use crate::report::Ending;
 use crate::scenario::session_id;
-use crate::truth::{ActionEnd, Truth};
+use crate::truth::{ActionEnd, Errand, Truth};
 
 /// R7 for hosts.
 #[derive(Default)]
@@ -26,17 +26,32 @@ pub(super) struct Hosts {
     work: BTreeMap<HostId, BTreeSet<String>>,
     /// Hosts that Fenix tried to give back.
     tried: BTreeSet<HostId>,
+    /// Hosts of which somebody said last that nothing is to be done on them.
+    not_needed: BTreeSet<HostId>,
 }
 
 impl Checker for Hosts {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
         match what {
-            Truth::ActionCalled { host: Some(host), .. } => {
+            Truth::ActionCalled { errand: Errand::Work, host: Some(host), .. } => {
                 self.work.entry(host.clone()).or_default();
             }
-            Truth::ActionReturned { host: Some(host), key, end: ActionEnd::Done, .. } => {
-                self.work.entry(host.clone()).or_default().insert(key.clone());
-            }
+            Truth::ActionReturned { errand, host: Some(host), key, end, .. } => match (errand, end) {
+                (Errand::Work, ActionEnd::Done) => {
+                    self.work.entry(host.clone()).or_default().insert(key.clone());
+                }
+                // What was taken back is to be done again.
+                (Errand::Undo, ActionEnd::Done) => {
+                    self.work.entry(host.clone()).or_default().remove(key);
+                }
+                (Errand::Assess, ActionEnd::NotNeeded) => {
+                    self.not_needed.insert(host.clone());
+                }
+                (Errand::Assess, _) => {
+                    self.not_needed.remove(host);
+                }
+                _ => {}
+            },
             Truth::Sent { call: CloudCall::Enable { host }, .. } => {
                 self.tried.insert(host.clone());
             }
@@ -122,7 +137,7 @@ impl Hosts {
     fn left_out(&self, sight: &Sight<'_>, session: Option<&Session>, host: &HostId, found: &mut Findings) {
         let Some(session) = session.filter(|session| session.phase == Phase::MaintenanceDone) else { return };
         let stage = session.hosts.get(host).map(|work| &work.stage);
-        if matches!(stage, Some(HostStage::Quarantined { .. })) {
+        if matches!(stage, Some(HostStage::Quarantined { .. })) || self.not_needed.contains(host) {
             return;
         }
         let done = self.work.get(host).map_or(0, BTreeSet::len);

@@ -11,7 +11,7 @@ use fenix_engine::ports::CloudCall;
 
 use super::{Check, Checker, Findings, Sight};
 use crate::report::Ending;
-use crate::truth::{ActionEnd, Truth, Want};
+use crate::truth::{ActionEnd, Errand, Truth, Want};
 
 /// Hosts that Fenix has in turn.
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl Checker for Limits {
             Truth::Sent { call: CloudCall::Disable { host, .. }, .. } => {
                 self.touched.push((sight.at, host.clone()));
             }
-            Truth::ActionCalled { session, host: Some(host), .. } => {
+            Truth::ActionCalled { session, errand: Errand::Work, host: Some(host), .. } => {
                 self.called(sight, session, host, found);
                 self.touched.push((sight.at, host.clone()));
             }
@@ -71,7 +71,9 @@ impl Checker for Limits {
                 self.controllers.retain(goes_on);
             }
             Truth::Killed => self.called.clear(),
-            Truth::ActionReturned { host: Some(host), key, end, .. } => self.returned(sight, host, key, end),
+            Truth::ActionReturned { errand: Errand::Work, host: Some(host), key, end, .. } => {
+                self.returned(sight, host, key, end);
+            }
             Truth::Cloud(Happening::HostRebooting { host }, Actor::Client) => last_one(sight, host, found),
             _ => {}
         }
@@ -143,7 +145,7 @@ impl Limits {
     fn returned(&mut self, sight: &Sight<'_>, host: &HostId, key: &str, end: &ActionEnd) {
         let done = self.done.entry(host.clone()).or_default();
         let over = match end {
-            ActionEnd::Done => {
+            ActionEnd::Done | ActionEnd::NotNeeded | ActionEnd::Stop => {
                 done.insert(key.to_owned());
                 sight.owner(host).is_some_and(|session| done.len() >= sight.actions_on(session, host))
             }

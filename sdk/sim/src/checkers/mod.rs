@@ -15,6 +15,7 @@ mod foreign;
 mod ground;
 mod groups;
 mod limits;
+mod looks;
 mod single;
 mod stated;
 mod stop;
@@ -63,6 +64,8 @@ pub enum Check {
     Journal,
     /// Something was touched before what its session brings was here.
     Brought,
+    /// Something was begun before it was assessed or behind a closed gate, or was not taken back.
+    Looks,
     /// A session stands still and nobody knows why.
     Stuck,
     /// Fenix itself broke.
@@ -125,6 +128,8 @@ pub(crate) fn check(scenario: &Scenario, truth: &[Entry], ending: &Ending) -> Ve
         Box::new(stop::Stop::default()),
         Box::new(single::Single::default()),
         Box::new(foreign::Foreign::default()),
+        Box::new(looks::Looks::default()),
+        Box::new(looks::Undone::default()),
         Box::new(ending::Hosts::default()),
         Box::new(ending::Told::default()),
         Box::new(ending::Finished),

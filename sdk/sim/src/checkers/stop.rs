@@ -7,7 +7,7 @@ use fenix_core::id::{HostId, InstanceId, SessionId};
 use fenix_engine::ports::CloudCall;
 
 use super::{Check, Checker, Findings, Sight, move_of};
-use crate::truth::{Truth, Want};
+use crate::truth::{Errand, Truth, Want};
 
 /// Sessions that were stopped, as whoever stopped them was told.
 #[derive(Default)]
@@ -37,6 +37,8 @@ impl Checker for Stop {
             }
             Truth::Held(held) => self.held = *held,
             Truth::Killed | Truth::JournalFailed => self.held = false,
+            // What is taken back is no way forward.
+            Truth::ActionCalled { errand: Errand::Undo, .. } => {}
             Truth::ActionCalled { session, key, .. } if self.is_stopped(session) => {
                 found.add(
                     Check::R8,

@@ -6,7 +6,7 @@ use fenix_cloud::sim::trace::{Actor, Happening};
 use fenix_core::id::{HostId, SessionId};
 
 use super::{Check, Checker, Findings, Sight};
-use crate::truth::Truth;
+use crate::truth::{Errand, Truth};
 
 /// Hosts on which work was begun.
 #[derive(Default)]
@@ -17,11 +17,14 @@ pub(super) struct Work {
 impl Checker for Work {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
         match what {
-            Truth::ActionCalled { session, host: Some(host), .. } => {
+            Truth::ActionCalled { session, errand: Errand::Work, host: Some(host), .. } => {
                 if self.begun.insert((session.clone(), host.clone())) {
                     inside_window(sight, session, host, found);
                 }
                 fenced_and_empty(sight, host, "an action was called", found);
+            }
+            Truth::ActionCalled { errand: Errand::Undo, host: Some(host), .. } => {
+                fenced_and_empty(sight, host, "work was taken back", found);
             }
             Truth::Cloud(Happening::HostRebooting { host }, Actor::Client) => {
                 fenced_and_empty(sight, host, "it was rebooted", found);

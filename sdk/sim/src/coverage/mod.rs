@@ -17,6 +17,8 @@ use fenix_core::record::Record;
 use fenix_engine::Engine;
 use serde::{Deserialize, Serialize};
 
+use crate::truth::Truth;
+
 pub use faults::Fault;
 pub use table::{Row, Table};
 
@@ -118,6 +120,16 @@ impl Watch {
     pub(crate) fn count(&mut self, fault: Fault, times: u64) {
         if times > 0 {
             *self.tally.entry(table::fault(fault)).or_default() += times;
+        }
+    }
+
+    /// An entry of the truth, which may tell of a fault or of what an action said.
+    pub(crate) fn see(&mut self, what: &Truth) {
+        if let Some(fault) = Fault::told(what) {
+            self.count(fault, 1);
+        }
+        if let Some(row) = table::said(what) {
+            *self.tally.entry(row).or_default() += 1;
         }
     }
 

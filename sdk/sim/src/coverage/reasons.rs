@@ -7,6 +7,7 @@ const SETTLED: &str = "what R6 asks was asked when the host was fenced";
 const NOT_SENT: &str = "the engine itself sends nothing to the cloud for it";
 const AT_ONCE: &str = "it is begun in the moment in which it is admitted";
 const HELD: &str = "a host with an effect in flight enters no other stage";
+const NOT_SAID: &str = "that function has no such answer";
 const BEGUN: &str =
     "it is asked when an effect is admitted, and counts nothing that can change until it is begun";
 
@@ -26,6 +27,10 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
             }
             ("work before the first host" | "work after the last host", "withdrawn") => Some(AT_ONCE),
             ("release", "withdrawn") => Some(HELD),
+            _ => None,
+        },
+        Table::Said => match (first, then) {
+            ("action" | "undoing", "not needed" | "stop") | ("gate", "not needed") => Some(NOT_SAID),
             _ => None,
         },
         Table::Fault

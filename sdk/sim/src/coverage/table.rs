@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::reasons;
+use crate::truth::{ActionEnd, Errand, Truth};
 
 /// What kind of thing is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub enum Table {
     Condition,
     /// A host entered a stage.
     Stage,
+    /// A call of an action returned.
+    Said,
 }
 
 /// One thing that is counted.
@@ -51,7 +54,7 @@ pub struct Row {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 11] = [
         Table::Fault,
         Table::Refusal,
         Table::Withdrawal,
@@ -62,6 +65,7 @@ impl Table {
         Table::Phase,
         Table::Condition,
         Table::Stage,
+        Table::Said,
     ];
 
     /// What it counts, for people.
@@ -77,6 +81,7 @@ impl Table {
             Table::Phase => "Phases entered",
             Table::Condition => "Conditions of sessions",
             Table::Stage => "Stages of hosts",
+            Table::Said => "What actions say",
         }
     }
 }
@@ -111,6 +116,7 @@ pub fn rows() -> Vec<Row> {
         of(Table::Phase, PHASES),
         of(Table::Condition, CONDITIONS),
         of(Table::Stage, STAGES),
+        each(Table::Said, &Errand::ALL.map(Errand::words), SAID),
     ]
     .concat()
 }
@@ -266,6 +272,14 @@ words!(stage_words, STAGES, HostStage {
     HostStage::Quarantined { begun: true, .. } => "quarantined, work begun",
 });
 
+words!(said_words, SAID, ActionEnd {
+    ActionEnd::Done => "done",
+    ActionEnd::Again => "again",
+    ActionEnd::NotNeeded => "not needed",
+    ActionEnd::Stop => "stop",
+    ActionEnd::Failed(_) => "failed",
+});
+
 fn row(table: Table, words: impl Into<String>) -> Row {
     Row { table, words: words.into() }
 }
@@ -304,6 +318,12 @@ pub(super) fn phase(phase: Phase) -> Row {
 
 pub(super) fn condition(condition: &Condition) -> Row {
     row(Table::Condition, condition_words(condition))
+}
+
+/// What an entry of the truth tells of an action's call.
+pub(super) fn said(what: &Truth) -> Option<Row> {
+    let Truth::ActionReturned { errand, end, .. } = what else { return None };
+    Some(row(Table::Said, format!("{}, {}", errand.words(), said_words(end))))
 }
 
 pub(super) fn stage(stage: &HostStage) -> Row {

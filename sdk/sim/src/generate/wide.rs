@@ -14,8 +14,8 @@ use fenix_core::session::Stage;
 use super::Profile;
 use crate::dice::{Dice, Purpose};
 use crate::managers::{Answer, Answers, Conduct, How, ScaleIn};
-use crate::reckless;
 use crate::scenario::{Action, Brings, Command, Freeze, FullDisk, Jump, Order, Scenario, SessionSpec};
+use crate::{fickle, reckless};
 
 /// How many hosts a cloud has, the controllers among them. Small ones show most faults and cost least.
 const SIZES: [(u32, RangeInclusive<u64>); 4] = [(45, 2..=6), (30, 7..=12), (17, 13..=24), (8, 25..=40)];
@@ -68,6 +68,8 @@ mod permille {
     pub(super) const LIMITS: u32 = 300;
     /// Sessions that bring something.
     pub(super) const BRINGS: u32 = 150;
+    /// Sessions that assess their hosts, wait at gates and take back what they did.
+    pub(super) const LOOKS: u32 = 300;
     /// Managers that state what they can bear.
     pub(super) const STATEMENTS: u32 = 500;
 }
@@ -77,6 +79,29 @@ fn constraints(scenario: &mut Scenario, seed: u64) {
     let mut dice = Dice::new(seed, Purpose::Statements);
     if dice.chance(permille::STATEMENTS) {
         super::constraints::state(scenario, &mut dice);
+    }
+}
+
+/// In some, hosts are assessed, a gate stands behind each, and what is given up is taken back.
+fn looks(scenario: &mut Scenario, seed: u64) {
+    let mut dice = Dice::new(seed, Purpose::Looks);
+    for session in &mut scenario.sessions {
+        if !dice.chance(permille::LOOKS) {
+            continue;
+        }
+        for (often, stage) in [
+            (600, Stage::Assess),
+            (100, Stage::Assess),
+            (700, Stage::Host),
+            (300, Stage::Host),
+            (600, Stage::Gate),
+            (100, Stage::Gate),
+        ] {
+            if dice.chance(often) {
+                let plugin = fickle::NAME.to_owned();
+                session.actions.push(Action { plugin, stage, metadata: String::new() });
+            }
+        }
     }
 }
 
@@ -108,6 +133,7 @@ pub fn wide(seed: u64) -> Scenario {
     let Some(kind) = kind else {
         let mut scenario = busy_groups(seed, &mut dice);
         constraints(&mut scenario, seed);
+        looks(&mut scenario, seed);
         return scenario;
     };
     // Who has several hosts in hand at a time stands beside who has one.
@@ -166,6 +192,7 @@ pub fn wide(seed: u64) -> Scenario {
     outages_and_clocks(&mut scenario, &mut dice);
     full_disks(&mut scenario, &mut dice);
     constraints(&mut scenario, seed);
+    looks(&mut scenario, seed);
     scenario
 }
 

@@ -15,7 +15,7 @@ use crate::coverage::Fault;
 use crate::plugins::AsWorkflows;
 use crate::report::Commit;
 use crate::scenario::{Kill, Point, When};
-use crate::truth::{ActionEnd, Truth, Want};
+use crate::truth::{ActionEnd, Errand, Truth, Want};
 
 /// How long whoever sent a command waits before sending it again, if nobody takes it or the connection breaks.
 const SEND_AGAIN: Millis = Millis::from_secs(5);
@@ -243,6 +243,7 @@ impl Run<'_> {
                     life,
                     id,
                     session: assignment.session.as_str().into(),
+                    errand: Errand::from(&assignment.call),
                     host: assignment.host.clone(),
                     key: assignment.key.clone(),
                 });
@@ -291,8 +292,10 @@ impl Run<'_> {
         assignment: &fenix_engine::ports::Assignment,
         end: ActionEnd,
     ) {
-        let (host, key) = (assignment.host.clone(), assignment.key.clone());
-        self.tell(Truth::ActionReturned { life, id, host, key, end });
+        let errand = Errand::from(&assignment.call);
+        let (session, host, key) =
+            (assignment.session.as_str().into(), assignment.host.clone(), assignment.key.clone());
+        self.tell(Truth::ActionReturned { life, id, session, errand, host, key, end });
     }
 }
 

@@ -400,8 +400,8 @@ impl<'a> Run<'a> {
         for (mishap, times) in self.cloud.mishaps() {
             self.watch.count(Fault::from(*mishap), *times);
         }
-        for fault in self.truth.iter().filter_map(|entry| Fault::told(&entry.what)) {
-            self.watch.count(fault, 1);
+        for entry in &self.truth {
+            self.watch.see(&entry.what);
         }
         // A journal that cannot be read is a violation already.
         let records = self.journal.records().unwrap_or_default();

@@ -141,7 +141,9 @@ impl Run<'_> {
             self.queue.push(self.now + by, Event::LateCall(call));
         }
         let end = match &result {
-            Ok(Progress::Done { .. } | Progress::NotNeeded { .. } | Progress::Stop { .. }) => ActionEnd::Done,
+            Ok(Progress::Done { .. }) => ActionEnd::Done,
+            Ok(Progress::NotNeeded { .. }) => ActionEnd::NotNeeded,
+            Ok(Progress::Stop { .. }) => ActionEnd::Stop,
             Ok(Progress::Again { .. }) => ActionEnd::Again,
             Err(error) => ActionEnd::Failed(error.to_string()),
         };

@@ -56,14 +56,13 @@ impl Run<'_> {
 
     fn plan_of(&self, spec: &SessionSpec) -> Result<Plan, super::ScenarioError> {
         let mut actions = Vec::new();
-        for action in &spec.actions {
+        for action in spec.in_order() {
             actions.push(ActionSpec {
                 plugin: self.pin(&action.plugin)?,
                 stage: action.stage,
                 metadata: action.metadata.clone(),
             });
         }
-        actions.sort_by(|a, b| (a.stage, &a.plugin.name).cmp(&(b.stage, &b.plugin.name)));
         let maintenance_at = scenario::START + spec.at + spec.begins_in;
         Ok(Plan {
             maintenance_at,

@@ -9,7 +9,8 @@ use fenix_core::session::Phase;
 use fenix_core::time::Time;
 use fenix_engine::event::CallId;
 use fenix_engine::ports::CloudCall;
-use fenix_sim::truth::{ActionEnd, Asked, Entry, Truth};
+use fenix_sim::scenario::session_id;
+use fenix_sim::truth::{ActionEnd, Asked, Entry, Errand, Truth};
 use fenix_sim::verdict::{Account, Measure};
 
 /// When everything happens here, and the end of it: long after.
@@ -85,7 +86,8 @@ fn asked(message: u32, id: u32, kind: AskKind) -> Truth {
 
 fn done(key: &str) -> Truth {
     let (host, key) = (Some("h1".into()), key.to_owned());
-    Truth::ActionReturned { life: 1, id: CallId(1), host, key, end: ActionEnd::Done }
+    let (session, errand) = (session_id(0), Errand::Work);
+    Truth::ActionReturned { life: 1, id: CallId(1), session, errand, host, key, end: ActionEnd::Done }
 }
 
 fn is_done() -> Truth {
