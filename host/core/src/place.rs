@@ -357,13 +357,17 @@ struct InLine<'a> {
     host: &'a HostId,
 }
 
-/// The hosts of the session that wait their turn, best first: controllers and others, then empty computes, then those
+/// The hosts of the session that wait their turn, without one that is held back, best first: controllers and others, then empty computes, then those
 /// about which managers were asked already, then those with the least in use: what leaves the first of them has to leave
 /// another host once more. At most `limit` that are ready; those that are not stand behind, with the
 /// reason, and those that are down behind them.
 pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candidate> {
     let mut waiting: Vec<InLine<'_>> = Vec::new();
+    let held_back = session.held_back();
     for (host, work) in session.hosts.in_stage(HostStage::Waiting.name()) {
+        if held_back == Some(host) {
+            continue;
+        }
         waiting.push(InLine {
             is_down: state.inventory.host(host).is_none_or(|seen| !seen.up),
             is_compute: work.kind == HostKind::Compute,

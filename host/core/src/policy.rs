@@ -133,6 +133,9 @@ pub struct Terms {
     /// those of the largest compute of the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_in_max: Option<u32>,
+    /// True if the host that Fenix itself runs on may be maintained, too: as the last one (R6).
+    #[serde(skip_serializing_if = "is_default")]
+    pub own_host: bool,
     /// How far constraints are followed.
     #[serde(skip_serializing_if = "is_default")]
     pub ceilings: Ceilings,
@@ -159,6 +162,7 @@ impl Default for Terms {
             own_action_within: Millis::from_secs(600),
             ask_per_instance: false,
             scale_in_max: None,
+            own_host: false,
             ceilings: Ceilings::default(),
         }
     }

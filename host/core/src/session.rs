@@ -223,6 +223,9 @@ pub struct Plan {
     pub actions: Vec<ActionSpec>,
     /// What the session is held to.
     pub terms: Terms,
+    /// The host that Fenix itself runs on, if it is one of the session's: its turn comes last (R6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_host: Option<HostId>,
 }
 
 /// Where a host is in the session.
@@ -514,6 +517,26 @@ impl Session {
     /// True if something was begun on a host that can be taken back, and was not.
     pub fn is_to_be_undone(&self, host: &HostId) -> bool {
         !self.work.contains_key(&Target::Undo(host.clone())) && !self.to_undo(host).is_empty()
+    }
+
+    /// Hosts that were worked on and are given back, after which nobody has begun to ask whether it may go on.
+    pub fn ungated(&self) -> impl Iterator<Item = &HostId> {
+        let has_gates = self.plan.actions.iter().any(|spec| spec.stage == Stage::Gate);
+        let done = self.hosts.in_stage("maintained").map(|(host, _)| host).filter(move |_| has_gates);
+        done.filter(|host| {
+            let was_worked_on = self.work.contains_key(&Target::Host((*host).clone()));
+            was_worked_on && !self.work.contains_key(&Target::Gate((*host).clone()))
+        })
+    }
+
+    /// The host that Fenix itself runs on, while others have their turn before it: workflows do not see it until then.
+    pub fn held_back(&self) -> Option<&HostId> {
+        let own = self.plan.own_host.as_ref()?;
+        let is_waiting = self.hosts.get(own).is_some_and(|work| work.stage == HostStage::Waiting);
+        let before = |stage: &HostStage| self.hosts.count(stage.name());
+        let left = [HostStage::Waiting, HostStage::Fenced, HostStage::Working, HostStage::Worked];
+        let left: usize = left.iter().map(before).sum();
+        (is_waiting && left > 1).then_some(own)
     }
 
     /// How many hosts it is being found out of whether they are to be worked on, or whether it may go on after them. Nothing is

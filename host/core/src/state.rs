@@ -449,16 +449,18 @@ impl Session {
         Ok(())
     }
 
-    /// A host that waits again is looked at again, and what is worked on again can be taken back again.
+    /// A host that waits again is looked at again, and what is worked on again can be taken back and has its gate again.
     fn forget_work(&mut self, host: &HostId, stage: &HostStage) {
-        let over = match stage {
-            HostStage::Waiting => Target::Assess(host.clone()),
-            HostStage::Working => Target::Undo(host.clone()),
+        let over: &[Target] = match stage {
+            HostStage::Waiting => &[Target::Assess(host.clone())],
+            HostStage::Working => &[Target::Undo(host.clone()), Target::Gate(host.clone())],
             HostStage::Fenced | HostStage::Worked | HostStage::Maintained | HostStage::Quarantined { .. } => {
-                return;
+                &[]
             }
         };
-        self.work.remove(&over);
+        for target in over {
+            self.work.remove(target);
+        }
     }
 
     fn end_effect(&mut self, id: crate::id::EffectId, outcome: &Outcome, at: Time) -> Result<(), String> {

@@ -171,14 +171,15 @@ impl View {
     pub fn session(&self) -> Option<SessionInfo> {
         let session = self.own()?;
         let count = |stage| session.hosts.count(stage) as u32;
+        let held_back = u32::from(session.held_back().is_some());
         Some(SessionInfo {
             id: session.id.clone(),
             phase: session.phase,
             maintenance_at: session.plan.maintenance_at,
             window_end: session.plan.window_end,
             metadata: session.plan.metadata.clone(),
-            hosts: session.hosts.len() as u32,
-            waiting: count("waiting"),
+            hosts: session.hosts.len() as u32 - held_back,
+            waiting: count("waiting") - held_back,
             fenced: count("fenced"),
             working: count("working"),
             worked: count("worked"),
@@ -193,20 +194,22 @@ impl View {
         self.own().map(|session| &session.plan.terms)
     }
 
-    /// The session's hosts after a name, at most [`PAGE`]; only those in a stage of that name if one is given.
+    /// The session's hosts after a name, without the one that is held back ([`Session::held_back`]), at most [`PAGE`]; only those in a stage of that name if one is given.
     pub fn hosts(&self, stage: Option<&str>, after: Option<&HostId>, limit: usize) -> Vec<HostInfo> {
         let Some(session) = self.own() else { return Vec::new() };
         let info = |(id, work)| self.host_info(session, id, work);
+        let held_back = session.held_back();
+        let is_seen = |(id, _): &(&HostId, &HostWork)| held_back != Some(*id);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         match stage {
             Some(stage) => {
                 let there = session.hosts.in_stage(stage);
                 let rest = there.filter(|(id, _)| after.is_none_or(|after| *id > after));
-                rest.take(limit.min(PAGE)).map(info).collect()
+                rest.filter(is_seen).take(limit.min(PAGE)).map(info).collect()
             }
             None => {
                 let rest = session.hosts.range((from, Bound::Unbounded));
-                rest.take(limit.min(PAGE)).map(info).collect()
+                rest.filter(is_seen).take(limit.min(PAGE)).map(info).collect()
             }
         }
     }
@@ -214,7 +217,8 @@ impl View {
     /// One host of the session.
     pub fn host(&self, id: &HostId) -> Option<HostInfo> {
         let session = self.own()?;
-        session.hosts.get(id).map(|work| self.host_info(session, id, work))
+        let work = session.hosts.get(id).filter(|_| session.held_back() != Some(id))?;
+        Some(self.host_info(session, id, work))
     }
 
     fn host_info(&self, session: &Session, id: &HostId, work: &HostWork) -> HostInfo {

@@ -22,6 +22,7 @@ fn opened() -> Body {
         workflow: Pin { name: "default".into(), version: "0.1.0".into(), digest: "d".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     };
     Body::Opened { plan, rules: 1 }
 }

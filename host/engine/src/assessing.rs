@@ -5,7 +5,7 @@
 use fenix_core::effect::EffectKind;
 use fenix_core::id::{HostId, SessionId};
 use fenix_core::record::Body;
-use fenix_core::session::{HostStage, Stage, Target};
+use fenix_core::session::{HostStage, Target};
 
 use crate::Engine;
 
@@ -13,27 +13,20 @@ use crate::Engine;
 const MOST_AT_ONCE: usize = 8;
 
 impl Engine {
-    /// True if nothing is to be decided yet: hosts are being assessed, or a gate is closed. Begins assessments.
+    /// True if nothing is to be decided yet: hosts are to be assessed, or a gate is closed. Begins to find that out.
     pub(crate) fn waits_for_a_verdict(&mut self, id: &SessionId) -> bool {
         let Some(session) = self.state.session(id) else { return false };
         let open = session.verdicts();
         let free = MOST_AT_ONCE.saturating_sub(open);
-        let next: Vec<HostId> = session.unassessed().take(free).cloned().collect();
+        let gates = session.ungated().map(|host| (Target::Gate(host.clone()), "may it go on?"));
+        let looks =
+            session.unassessed().map(|host| (Target::Assess(host.clone()), "is anything to be done on it?"));
+        let next: Vec<(Target, &str)> = gates.chain(looks).take(free).collect();
         let waits = open > 0 || !next.is_empty();
-        for host in next {
-            let kind = EffectKind::Work { target: Target::Assess(host) };
-            self.begin(id, kind, "is anything to be done on it?".into());
+        for (target, why) in next {
+            self.begin(id, EffectKind::Work { target }, why.into());
         }
         waits
-    }
-
-    /// A host was given back: another one is begun when its gate says so.
-    pub(crate) fn close_gate(&mut self, id: &SessionId, host: &HostId) {
-        let Some(session) = self.state.session(id).filter(|session| session.is_running()) else { return };
-        if session.plan.actions.iter().any(|spec| spec.stage == Stage::Gate) {
-            let kind = EffectKind::Work { target: Target::Gate(host.clone()) };
-            self.begin(id, kind, "may it go on?".into());
-        }
     }
 
     /// Takes back what was begun on a host, as far as that is possible.

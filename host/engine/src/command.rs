@@ -206,6 +206,11 @@ pub enum CommandError {
     /// The infrastructure has no such host.
     #[error("the cloud has no host {0}")]
     NoHost(HostId),
+    /// Fenix itself runs on the host, and the session's terms do not allow for it.
+    #[error(
+        "Fenix itself runs on {0}; say `own_host = true` in the session's terms to have it maintained as the last one, or leave it out"
+    )]
+    OwnHost(HostId),
     /// No host is left for the session.
     #[error("no host to maintain: the cloud has none that no other session holds")]
     NoHosts,

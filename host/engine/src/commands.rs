@@ -70,7 +70,7 @@ impl Engine {
     fn open(
         &mut self,
         id: SessionId,
-        plan: Plan,
+        mut plan: Plan,
         hosts: Vec<HostId>,
         packages: Vec<PackageSpec>,
     ) -> Result<Answer, CommandError> {
@@ -83,7 +83,9 @@ impl Engine {
         if self.state.sessions.len() >= self.settings.max_sessions {
             return Err(CommandError::TooMany(self.settings.max_sessions));
         }
-        let hosts = self.choose_hosts(hosts)?;
+        let hosts = self.choose_hosts(hosts, plan.terms.own_host)?;
+        let own_host = self.settings.own_host.clone();
+        plan.own_host = own_host.filter(|own| hosts.iter().any(|(host, _)| host == own));
         self.record(&id, Body::Opened { plan, rules: rules::VERSION });
         for package in packages {
             self.record(&id, Body::PackageWanted { package });
@@ -100,16 +102,26 @@ impl Engine {
         Ok(Answer::Done)
     }
 
-    fn choose_hosts(&self, named: Vec<HostId>) -> Result<Vec<(HostId, HostWork)>, CommandError> {
+    /// The hosts of a new session; without the one that Fenix itself runs on if it may not have that.
+    fn choose_hosts(
+        &self,
+        named: Vec<HostId>,
+        may_have_own: bool,
+    ) -> Result<Vec<(HostId, HostWork)>, CommandError> {
         let inventory = &self.state.inventory;
+        let kept = self.settings.own_host.as_ref().filter(|_| !may_have_own);
         let chosen: Vec<HostId> = if named.is_empty() {
-            let unheld = |host: &&HostId| self.state.lease(host).is_none();
-            inventory.hosts().map(|host| &host.id).filter(unheld).cloned().collect()
+            let is_free = |host: &&HostId| self.state.lease(host).is_none() && kept != Some(*host);
+            inventory.hosts().map(|host| &host.id).filter(is_free).cloned().collect()
         } else {
+            if let Some(own) = kept.filter(|own| named.contains(own)) {
+                return Err(CommandError::OwnHost(own.clone()));
+            }
             named.into_iter().collect::<BTreeSet<HostId>>().into_iter().collect()
         };
         if chosen.is_empty() {
-            return Err(CommandError::NoHosts);
+            let own = kept.filter(|own| self.state.lease(own).is_none() && inventory.host(own).is_some());
+            return Err(own.map_or(CommandError::NoHosts, |own| CommandError::OwnHost(own.clone())));
         }
         let join = |id: HostId| {
             if let Some(by) = self.state.lease(&id) {

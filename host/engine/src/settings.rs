@@ -1,5 +1,6 @@
 //! What the installation decides, as opposed to what a session's terms say.
 
+use fenix_core::id::HostId;
 use fenix_core::rules::Rule;
 use fenix_core::time::Millis;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub quiet: Millis,
     /// How long a message that is no question stays worth delivering.
     pub message_valid: Millis,
+    /// The host that Fenix itself runs on, as the cloud names it; `None` if it runs on none of them.
+    pub own_host: Option<HostId>,
     /// One rule that is not enforced: only ever set by the tests that show that the checkers of `fenix-sim` notice.
     pub switched_off: Option<Rule>,
 }
@@ -44,6 +47,7 @@ impl Default for Settings {
             max_backoff: Millis::from_secs(30),
             quiet: Millis::from_secs(2),
             message_valid: Millis::from_secs(24 * 3600),
+            own_host: None,
             switched_off: None,
         }
     }

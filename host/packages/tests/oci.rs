@@ -2,10 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says so by failing")]
 
-use std::io::{BufRead, BufReader, Cursor};
+use std::io::Cursor;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use fenix_core::id::Digest;
@@ -15,94 +14,25 @@ use fenix_packages::oci::MAX_MANIFEST;
 use fenix_packages::policy::{Account, Policy, Proof};
 use fenix_packages::signature::Keys;
 use minisign::KeyPair;
-use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::manifest::{IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
-use oci_client::secrets::RegistryAuth;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::common::{CONTENT, Place, Server, answer, digest, good, runtime};
+use crate::common::{CONTENT, Place, Server, answer, digest, good};
+use crate::registry::{Registry, WASM};
 
 mod common;
+#[path = "common/registry.rs"]
+mod registry;
 
-/// What a component is called in a registry (the CNCF's form for Wasm).
-const WASM: &str = "application/wasm";
+const NAME: &str = "team/upgrade:1.2";
 
-/// A registry as Debian has it, on a port of its own and with a folder of its own.
-struct Registry {
-    child: Child,
-    at: String,
-    auth: RegistryAuth,
-    _folder: TempDir,
-}
-
-impl Registry {
-    /// One for everybody, or for `me` with the password `secret`.
-    fn start(is_closed: bool) -> Registry {
-        let folder = tempfile::tempdir().unwrap();
-        let (config, htpasswd) = (folder.path().join("config.yml"), folder.path().join("htpasswd"));
-        std::fs::write(&htpasswd, "me:$2b$05$AQOJ/OOUup8qc0qSzK7qQ.DfPTJ/TCBdN7N3bkKvDXhECc2y.sExq\n")
-            .unwrap();
-        let mut settings = json!({
-            "version": "0.1",
-            "storage": { "filesystem": { "rootdirectory": folder.path() } },
-            "http": { "addr": "127.0.0.1:0" },
-        });
-        if is_closed {
-            settings["auth"] = json!({ "htpasswd": { "realm": "fenix", "path": htpasswd } });
-        }
-        // JSON is YAML.
-        std::fs::write(&config, settings.to_string()).unwrap();
-        let started =
-            Command::new("docker-registry").arg("serve").arg(&config).stderr(Stdio::piped()).spawn();
-        let mut child =
-            started.unwrap_or_else(|error| panic!("docker-registry: {error}; `make registry` installs it"));
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let at = lines.find_map(|line| {
-            let (_, rest) = line.split_once("listening on ")?;
-            rest.split(['"', ',', ' ']).next().map(str::to_owned)
-        });
-        // Whoever writes for nobody is ended by it.
-        std::thread::spawn(move || lines.for_each(drop));
-        let me = || RegistryAuth::Basic("me".into(), "secret".into());
-        let auth = if is_closed { me() } else { RegistryAuth::Anonymous };
-        Registry { child, at: at.expect("a registry says where it listens"), auth, _folder: folder }
-    }
-
-    /// Pushes the content as the only layer. Returns the digest of the manifest.
-    fn push(&self, kind: &str) -> String {
-        // That somebody did already is as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let protocol = ClientProtocol::Http;
-        let client = oci_client::Client::new(ClientConfig { protocol, ..ClientConfig::default() });
-        let layers = [ImageLayer::new(CONTENT, kind.to_owned(), None)];
-        let config = Config::new(&b"{}"[..], "application/vnd.wasm.config.v0+json".to_owned(), None);
-        let reference = format!("{}/team/upgrade:1.2", self.at).parse().unwrap();
-        runtime().block_on(async {
-            client.push(&reference, &layers, config, &self.auth, None).await.unwrap();
-            client.fetch_manifest_digest(&reference, &self.auth).await.unwrap()
-        })
-    }
-
-    /// A place that takes what is in it.
-    fn place(&self, change: impl FnOnce(&mut Policy)) -> Place {
-        let allowed = format!("oci+http://{}/team/", self.at).parse().unwrap();
-        Place::new(|policy, _| {
-            policy.allow = vec![allowed];
-            change(policy);
-        })
-    }
-
-    fn spec(&self, version: &str, sha256: Option<Digest>) -> PackageSpec {
-        spec(&self.at, version, sha256)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+/// A place that takes what is in a registry.
+fn place(registry: &Registry, change: impl FnOnce(&mut Policy)) -> Place {
+    let allowed = format!("oci+http://{}/team/", registry.at).parse().unwrap();
+    Place::new(|policy, _| {
+        policy.allow = vec![allowed];
+        change(policy);
+    })
 }
 
 fn spec(at: impl std::fmt::Display, version: &str, sha256: Option<Digest>) -> PackageSpec {
@@ -131,9 +61,9 @@ fn check(place: &Place, spec: &PackageSpec, expected: Result<(), &str>) {
 fn artifacts_come_from_a_registry_by_tag_and_by_digest() {
     let registry = Registry::start(false);
     for kind in [WASM, IMAGE_LAYER_GZIP_MEDIA_TYPE] {
-        let pinned = format!("@{}", registry.push(kind));
+        let pinned = format!("@{}", registry.push(NAME, kind, CONTENT));
         let check = |version: &str, sha256: Option<Digest>, expected: Result<(), &str>| {
-            check(&registry.place(|_| {}), &registry.spec(version, sha256), expected);
+            check(&place(&registry, |_| {}), &spec(&registry.at, version, sha256), expected);
         };
         check(":1.2", Some(digest(CONTENT)), Ok(()));
         check(&pinned, None, Ok(()));
@@ -149,13 +79,13 @@ fn artifacts_come_from_a_registry_by_tag_and_by_digest() {
 #[test]
 fn a_registry_asks_for_an_account() {
     let registry = Registry::start(true);
-    registry.push(WASM);
+    registry.push(NAME, WASM, CONTENT);
     let check = |account: Option<(&str, &str)>, expected: Result<(), &str>| {
-        let place = registry.place(|policy| {
+        let place = place(&registry, |policy| {
             let made = account.map(|(user, password)| Account::new(user, password).unwrap());
             policy.accounts.extend(made.map(|made| (registry.at.clone(), made)));
         });
-        check(&place, &registry.spec(":1.2", Some(digest(CONTENT))), expected);
+        check(&place, &spec(&registry.at, ":1.2", Some(digest(CONTENT))), expected);
     };
     check(Some(("me", "secret")), Ok(()));
     check(Some(("me", "wrong")), Err("does not serve whom `packages.accounts` names for 127.0.0.1:"));

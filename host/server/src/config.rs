@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use fenix_core::id::HostId;
 use fenix_core::policy::Terms;
 use serde::Deserialize;
 
@@ -82,6 +83,10 @@ pub struct Settings {
     /// Address of the simulated cloud [default: 127.0.0.1:12390]
     #[arg(long, value_name = "ADDRESS", env = "FENIX_CLOUD", value_parser = address)]
     pub cloud: Option<SocketAddr>,
+    /// Host of the infrastructure that this server itself runs on, "" for none: it is maintained as the last one, where a
+    /// session's terms allow it [default: the name of this machine]
+    #[arg(long, value_name = "HOST", env = "FENIX_OWN_HOST")]
+    pub own_host: Option<String>,
     /// Folder with plug-ins beside those that come with Fenix: every *.wasm file in it
     #[arg(long, value_name = "DIR", env = "FENIX_PLUGIN_DIR")]
     pub plugin_dir: Option<PathBuf>,
@@ -161,6 +166,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The infrastructure that it maintains.
     pub infrastructure: Infrastructure,
+    /// The host that the server itself runs on, if the infrastructure has one of that name.
+    pub own_host: Option<HostId>,
     /// Folder with further plug-ins.
     pub plugin_dir: Option<PathBuf>,
     /// Where messages may be sent.
@@ -317,6 +324,7 @@ impl Settings {
             driver: self.driver.or(other.driver),
             cloud: self.cloud.or(other.cloud),
             openstack: self.openstack.or(other.openstack),
+            own_host: self.own_host.or(other.own_host),
             plugin_dir: self.plugin_dir.or(other.plugin_dir),
             deliver_to,
             deliver_ca: self.deliver_ca.or(other.deliver_ca),
@@ -387,6 +395,7 @@ impl Settings {
                 sim: self.cloud.unwrap_or(loopback(DEFAULT_CLOUD_PORT)),
                 openstack: self.openstack,
             },
+            own_host: own_host(self.own_host),
             plugin_dir: self.plugin_dir,
             receivers: Receivers::new(self.deliver_to).map_err(ConfigError::NoReceiver)?.strict(is_guarded),
             deliver_trust: self.deliver_ca.map_or(Trust::System, Trust::File),
@@ -400,6 +409,13 @@ impl Settings {
             terms: self.terms.over(&Terms::default()).map_err(ConfigError::Terms)?,
         })
     }
+}
+
+/// The host that this machine is, as somebody says; else it may be the one of its name, as where Nova takes hosts' names from.
+fn own_host(said: Option<String>) -> Option<HostId> {
+    let name = said.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| HostId::from(name))
 }
 
 #[cfg(test)]

@@ -493,6 +493,7 @@ mod tests {
             workflow: pin("default", "w"),
             actions: actions.map(spec).collect(),
             terms: Terms::default(),
+            own_host: None,
         };
         let plugins = vec![attached("reboot", "brought")];
         let package = Package { name: "p".into(), digest: "d".into(), bytes: 1, plugins };

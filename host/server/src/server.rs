@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fenix_cloud::Cloud;
+use fenix_core::id::HostId;
 use fenix_core::state::State;
 use fenix_engine::ports::{Clock, Journal};
 use fenix_engine::{Engine, RecoveryError, Settings};
@@ -87,10 +88,6 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-fn scheme(tls: bool) -> &'static str {
-    if tls { "https" } else { "http" }
-}
-
 /// A running server.
 pub struct Server {
     /// Where it listens.
@@ -115,13 +112,12 @@ impl Server {
         let (tls, shown) = config.tls.map(certificate).transpose()?.unzip();
         let listener = listen::bind_anywhere(config.listen).await?;
         let address = listener.local_addr()?;
-        let own = || format!("{}://{address}", scheme(tls.is_some()));
-        let base = Base::new(&config.public_url.unwrap_or_else(own))?;
+        let base = Base::new(&config.public_url.unwrap_or_else(|| url(address, tls.is_some())))?;
         let bus = Bus::new(&config.bus)?;
         let has_bus = bus.is_some();
         let courier = courier(&base, &config.receivers, &config.deliver_trust)?.with_bus(bus);
         let (store, opened) = Store::open(&config.data_dir)?;
-        let (engine, reserve) = recovered(opened)?;
+        let (engine, reserve) = recovered(opened, config.own_host.clone())?;
         let clock: Arc<dyn Clock + Send + Sync> = Arc::new(WallClock::after(engine.state().at));
         let metrics = Metrics::new();
         let sandbox = sandbox((&config.data_dir, config.plugin_dir.as_deref()), engine.state(), &metrics)?;
@@ -164,6 +160,7 @@ impl Server {
             catalogue: sandbox.catalogue,
             attacher: sandbox.attacher,
             defaults: config.terms,
+            own_host: config.own_host,
             packages,
             door: door.clone(),
             receivers: config.receivers,
@@ -182,7 +179,7 @@ impl Server {
 
     /// The address as a URL.
     pub fn url(&self) -> String {
-        format!("{}://{}", scheme(self.tls.is_some()), self.address)
+        url(self.address, self.tls.is_some())
     }
 
     /// Reads the tokens and the certificate again. What cannot be used is told, and what was before stays in force;
@@ -214,11 +211,18 @@ impl Server {
     }
 }
 
+/// An address as a URL.
+fn url(address: SocketAddr, has_tls: bool) -> String {
+    let scheme = if has_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 /// The engine as it was when the journal ended, and what its disk holds back.
-fn recovered(opened: Opened) -> Result<(Engine, Reserve), RecoveryError> {
+fn recovered(opened: Opened, own_host: Option<HostId>) -> Result<(Engine, Reserve), RecoveryError> {
     let damaged = damage(&opened);
     let now = WallClock::default().now();
-    let engine = Engine::recover(Settings::default(), &opened.records, opened.last_seq, damaged, now)?;
+    let settings = Settings { own_host, ..Settings::default() };
+    let engine = Engine::recover(settings, &opened.records, opened.last_seq, damaged, now)?;
     tracing::info!(records = engine.state().seq, sessions = engine.state().sessions.len(), "recovered");
     Ok((engine, opened.reserve))
 }

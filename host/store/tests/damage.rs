@@ -61,6 +61,7 @@ fn records() -> Vec<Record> {
         workflow: pin,
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     };
     let opened = |seq: u64, id: &str| Record {
         session: Some(id.into()),

@@ -317,6 +317,7 @@ fn opening() -> Body {
         workflow,
         actions: vec![],
         terms: Terms::default(),
+        own_host: None,
     };
     Body::Opened { plan, rules: 1 }
 }

@@ -54,6 +54,7 @@ fn admitted(case: &Case<'_>, effect: &Effect) -> Vec<Broken> {
             if !again {
                 broken.extend(outside_the_window(case));
                 broken.extend(no_room(case, host));
+                broken.extend(not_last(case, host));
             }
         }
         EffectKind::Release { host } => {
@@ -166,6 +167,20 @@ fn work(case: &Case<'_>, host: &HostId) -> Vec<Broken> {
     }
     broken.extend(controllers(case, host));
     broken
+}
+
+/// R6: the host that Fenix itself runs on is the last one.
+fn not_last(case: &Case<'_>, host: &HostId) -> Option<Broken> {
+    let plan = &case.run.plan;
+    if plan.own_host.as_ref() != Some(host) {
+        return None;
+    }
+    if !plan.terms.own_host {
+        return Some((Rule::R6, format!("{host} is taken out, where Fenix itself runs")));
+    }
+    let is_left = |stage: &HostStage| !matches!(stage, HostStage::Maintained | HostStage::Quarantined { .. });
+    let left = case.run.hosts.iter().find(|(other, work)| *other != host && is_left(&work.stage));
+    left.map(|(other, _)| (Rule::R6, format!("{host}, where Fenix itself runs, is taken out before {other}")))
 }
 
 /// R6: hosts out at once.

@@ -63,6 +63,7 @@ fn plan(change: impl FnOnce(&mut Plan)) -> Body {
         workflow: pin,
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     };
     change(&mut plan);
     Body::Opened { plan, rules: 1 }
@@ -277,6 +278,17 @@ fn what_is_wrong_is_found_and_named() {
     let small = Instance { resources: Resources::of(5, 1, 1), ..instance("i", "a") };
     check(instead("+i", seen(small)), &[R5]);
     check(instead("opened", plan(|plan| plan.terms.hosts_at_once = 0)), &[R6]);
+    let fenix_runs_there = |plan: &mut Plan| {
+        plan.own_host = Some("a".into());
+        plan.terms.own_host = true;
+    };
+    check(instead("opened", plan(fenix_runs_there)), &[]);
+    check(instead("opened", plan(|plan| plan.own_host = Some("a".into()))), &[R6]);
+    let before_b = |lines: &mut Vec<Line>| {
+        instead("opened", plan(fenix_runs_there))(lines);
+        before("fence", ("b joins", joined("b")))(lines);
+    };
+    check(before_b, &[R6, R7]);
     check(instead("released", done(9)), &[R7]);
     check(without("told the end"), &[R7]);
     check(without("is worked"), &[R7]);

@@ -9,12 +9,14 @@
 mod access;
 mod auth;
 mod moment;
+mod opening;
 mod request;
 mod trouble;
 
 pub use access::{Access, login};
 pub use auth::{ApplicationCredential, Auth};
 pub use moment::Moment;
+pub use opening::opening;
 pub use request::{body, check_url, refused, request, versioned, words};
 pub use trouble::{FIRST_WAIT_MS, LONGEST_WAIT_MS, Retry, TRIES, Trouble};
 

@@ -2,18 +2,20 @@
 //!
 //! Masakari sets the same mark itself, on a host that failed, and so may people; nobody but them knows when it may go. So what
 //! stood there before is kept for the length of the session, and only what `set` has set is cleared. Both look before they do
-//! anything, so either may be repeated.
+//! anything, so either may be repeated. Both may be a gate: after a host that was given back the mark is cleared, and then it goes
+//! on.
 
 mod metadata;
 
-use fenix_plugin_keystone::{Access, Trouble, body, login, refused, request, words};
-use fenix_sdk::action::{Again, Assignment, Failure, Http, Kv, Progress};
+use fenix_plugin_keystone::{Access, Trouble, body, login, opening, refused, request, words};
+use fenix_sdk::action::{Again, Assignment, Failure, Http, Kv, Opening, Progress};
 use metadata::{Metadata, What};
 use serde_json::{Value, json};
 
 fenix_sdk::action! {
     name: "masakari",
     run: run,
+    gate: gate,
     http: [
         "POST *://*/*v3/auth/tokens",
         "GET *://*/*v1/*segments",
@@ -99,6 +101,18 @@ pub fn run(
         let retry = trouble.retry(stand.tries)?;
         Ok(again(retry.after_ms, &Stand { tries: retry.tries, ..stand }))
     })
+}
+
+/// The same, and it may go on once it is done.
+///
+/// # Errors
+/// As [`run`].
+pub fn gate(
+    host: &mut dyn Needs,
+    assignment: &Assignment,
+    checkpoint: Option<&str>,
+) -> Result<Opening, Failure> {
+    Ok(opening(run(host, assignment, checkpoint)?, "Masakari"))
 }
 
 fn attempt(

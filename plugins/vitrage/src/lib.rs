@@ -1,16 +1,18 @@
 //! Tells Vitrage that a host goes down, or is up again.
 //!
 //! Vitrage knows nothing of maintenance. What it knows is the event `compute.host.down` of its datasource `doctor`, in which the
-//! cause says the rest. It keeps one such alarm of each host, so an event may be repeated.
+//! cause says the rest. It keeps one such alarm of each host, so an event may be repeated. As a gate it says so after a host, and then
+//! it goes on.
 
-use fenix_plugin_keystone::{Auth, Moment, Trouble, check_url, login, refused, request};
-use fenix_sdk::action::{Again, Assignment, Failure, Http, Progress};
+use fenix_plugin_keystone::{Auth, Moment, Trouble, check_url, login, opening, refused, request};
+use fenix_sdk::action::{Again, Assignment, Failure, Http, Opening, Progress};
 use serde::Deserialize;
 use serde_json::json;
 
 fenix_sdk::action! {
     name: "vitrage",
     run: run,
+    gate: gate,
     http: ["POST *://*/*v3/auth/tokens", "POST *://*/*v1/event/"],
 }
 
@@ -89,6 +91,18 @@ pub fn run(
         let checkpoint = format!("saying {}", retry.tries);
         Ok(Progress::Again(Again { after_ms: retry.after_ms, checkpoint, percent: 10 }))
     })
+}
+
+/// The same, and it may go on once that is said.
+///
+/// # Errors
+/// As [`run`].
+pub fn gate(
+    http: &mut dyn Http,
+    assignment: &Assignment,
+    checkpoint: Option<&str>,
+) -> Result<Opening, Failure> {
+    Ok(opening(run(http, assignment, checkpoint)?, "Vitrage"))
 }
 
 fn say(http: &mut dyn Http, metadata: &Metadata, host: &str, key: &str) -> Result<Progress, Trouble> {

@@ -36,6 +36,8 @@ pub enum Purpose {
     Fickle = 112,
     /// Which sessions have such actions.
     Looks = 113,
+    /// Where Fenix itself runs.
+    OwnHost = 114,
 }
 
 /// One stream of numbers.

@@ -27,6 +27,9 @@ pub struct Scenario {
     /// The installation's limits; stands in no file.
     #[serde(skip)]
     pub settings: Settings,
+    /// The host that Fenix itself runs on: when it goes down, Fenix does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_host: Option<HostId>,
     /// Application managers and other listeners.
     pub managers: Vec<ManagerSpec>,
     /// What managers state at fixed times.
@@ -273,6 +276,7 @@ impl Scenario {
             seed,
             cloud,
             settings: Settings::default(),
+            own_host: None,
             managers: Vec::new(),
             statements: Vec::new(),
             sessions: Vec::new(),

@@ -108,6 +108,7 @@ fn whole_kinds() -> Vec<Cut> {
         Box::new(|it| set(&mut it.cloud.wire, Wire::default())),
         Box::new(|it| set(&mut it.cloud.failures, Failures::default())),
         Box::new(|it| set(&mut it.cloud.others, Others::default())),
+        Box::new(|it| set(&mut it.own_host, None)),
         Box::new(|it| {
             let usual = Faults {
                 message_lost: 0,
@@ -142,6 +143,7 @@ fn session_cuts(session: usize, actions: usize) -> Vec<Cut> {
         in_it(|session| set(&mut session.terms.policies, Policies::default())),
         in_it(|session| set(&mut session.window, None)),
         in_it(|session| set(&mut session.terms.ask_per_instance, false)),
+        in_it(|session| set(&mut session.terms.own_host, false)),
     ];
     for action in (0..actions).rev() {
         cuts.push(Box::new(move |it| {

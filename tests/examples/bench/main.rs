@@ -13,6 +13,11 @@ mod busy;
 mod decision;
 mod detail;
 mod dispatch;
+#[path = "../../../host/wasm/tests/it/guest.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+#[expect(clippy::unwrap_used, reason = "what it makes is written down there")]
+mod guest;
+mod hostile;
 mod hosts;
 mod journals;
 mod memory;
@@ -30,7 +35,7 @@ type Any = Box<dyn std::error::Error + Send + Sync>;
 type Measure = fn(&Plugins) -> Result<Vec<Row>, Any>;
 
 /// What can be measured, by name, in the order of the table.
-const MEASUREMENTS: [(&str, Measure); 9] = [
+const MEASUREMENTS: [(&str, Measure); 10] = [
     ("decision", decision::measure),
     ("hosts", hosts::measure),
     ("dispatch", dispatch::measure),
@@ -40,6 +45,7 @@ const MEASUREMENTS: [(&str, Measure); 9] = [
     ("memory", memory::measure),
     ("seeds", seeds::measure),
     ("detail", detail::measure),
+    ("hostile", hostile::measure),
 ];
 
 fn measure(only: Option<&str>) -> Result<(), Any> {

@@ -244,6 +244,7 @@ fn plan(workflow: &Pin, now: Time) -> Plan {
         workflow: workflow.clone(),
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     }
 }
 

@@ -76,6 +76,7 @@ fn history() -> Vec<Record> {
         workflow: Pin { name: "default".into(), version: "1".into(), digest: "ab".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     };
     let look = |look: u32| {
         let capacity = Resources::of(1, 1, 1);

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::figures::Figures;
-use crate::guest::{action, manifest, shell, workflow};
-use crate::hostile::{forever, named, wait_until_gone};
+use crate::guest::{action, manifest, named, shell, workflow};
+use crate::hostile::{forever, wait_until_gone};
 use crate::http::{call, get};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 

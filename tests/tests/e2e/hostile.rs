@@ -6,19 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::guest::{action, manifest, shell, workflow};
+use crate::guest::{action, manifest, named, shell, workflow};
 use crate::http::{call, get};
 use crate::process::run;
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
-
-/// The component under another name, as long as `guest`.
-pub(crate) fn named(component: &[u8], name: &str) -> Vec<u8> {
-    let old = b"\"name\":\"guest\"";
-    let at = component.windows(old.len()).position(|window| window == old).unwrap();
-    let mut renamed = component.to_vec();
-    renamed[at + 8..at + 13].copy_from_slice(name.as_bytes());
-    renamed
-}
 
 pub(crate) fn forever(body: &str) -> String {
     format!("(loop $again {body} (br $again))")

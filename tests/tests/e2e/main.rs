@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod alarm;
+mod api;
 mod browser;
 mod cloud;
 mod description;
@@ -10,12 +11,15 @@ mod guest;
 mod http;
 mod messages;
 mod process;
+#[path = "../../../host/packages/tests/common/registry.rs"]
+mod registry;
 mod rig;
 
 mod administration;
 mod auth;
 mod backup;
 mod bad_input;
+mod beside;
 mod calls;
 mod command_line;
 mod commands;
@@ -39,11 +43,13 @@ mod managers;
 #[cfg(feature = "openstack")]
 mod openstack;
 mod ordered;
+mod own_host;
 mod packages;
 mod page;
 mod power;
 mod rules;
 mod sample_manager;
+mod services;
 mod tacker;
 mod traces;
 mod upgrade;

@@ -1,18 +1,20 @@
 //! What sessions bring, over real HTTP: used if it is what it must be, and else the session is parked with no host touched.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Cursor, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use fenix_cloud::sim::trace::Actor;
+use minisign::KeyPair;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::http::{call, get};
+use crate::registry::{Registry, WASM};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// What a vendor calls its own `default` and `noop`: as long, so that a component is made of ours without a compiler.
@@ -105,11 +107,16 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(more: &str) -> Scene {
+        Scene::allowing(&[], more)
+    }
+
+    /// The same, and from those places, too.
+    fn allowing(others: &[String], more: &str) -> Scene {
         let repository = Repository::start();
         let folder = TempDir::new().unwrap();
         let file = folder.path().join(CONFIG);
-        let allow = repository.url("");
-        std::fs::write(&file, format!("[packages]\nallow = [{allow:?}]\n{more}")).unwrap();
+        let allow = [&[repository.url("")], others].concat();
+        std::fs::write(&file, format!("[packages]\nallow = {allow:?}\n{more}")).unwrap();
         let rig = Rig::start_with(&small_cloud(), &["--config", file.to_str().unwrap()]);
         Scene { rig, repository, folder }
     }
@@ -193,8 +200,13 @@ fn archive(folder: &Path, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
     let names = files.iter().map(|(name, _)| *name);
-    let packed = Command::new("tar").args(["-czf", "all.tar.gz"]).args(names).current_dir(folder).status();
-    assert!(packed.unwrap().success());
+    packed(folder, &names.collect::<Vec<_>>())
+}
+
+/// What `tar` makes of a folder with these arguments.
+fn packed(folder: &Path, args: &[&str]) -> Vec<u8> {
+    let done = Command::new("tar").args(["-czf", "all.tar.gz"]).args(args).current_dir(folder).status();
+    assert!(done.unwrap().success());
     std::fs::read(folder.join("all.tar.gz")).unwrap()
 }
 
@@ -225,18 +237,70 @@ fn whatever_was_tampered_with_parks_the_session_before_anything_is_touched() {
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("a.wasm")).unwrap();
     let manifest = "name = 'x'\nversion = '1'\n[[component]]\nfile = 'a.wasm'\n";
     std::fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
-    let packed = Command::new("tar")
-        .args(["-czf", "all.tar.gz", "plugin.toml", "a.wasm"])
-        .current_dir(folder.path())
-        .status();
-    assert!(packed.unwrap().success());
-    let link = std::fs::read(folder.path().join("all.tar.gz")).unwrap();
+    let link = packed(folder.path(), &["plugin.toml", "a.wasm"]);
     check(files.put("link.tar.gz", &link), "\"a.wasm\" in it is neither a file nor a folder");
+    // Two hundred megabytes of nothing.
+    std::fs::remove_file(folder.path().join("a.wasm")).unwrap();
+    std::fs::File::create(folder.path().join("a.wasm")).unwrap().set_len(200 << 20).unwrap();
+    let bomb = packed(folder.path(), &["plugin.toml", "a.wasm"]);
+    check(files.put("bomb.tar.gz", &bomb), "unpacked it has more than");
+    std::fs::write(folder.path().join("a.wasm"), component("noop", ACTION)).unwrap();
+    let leads = ["--absolute-names", "--transform", "s,^a.wasm,../../a.wasm,", "plugin.toml", "a.wasm"];
+    let out = packed(folder.path(), &leads);
+    check(files.put("out.tar.gz", &out), "\"../../a.wasm\" in it leads out of it");
     // Nothing in it is of use.
     check(
         files.put("payload", b"for the hosts"),
         "there is no action \"mine\" in them, and none is attached: vendors.wasm holds vendors; payload holds no plug-in",
     );
+}
+
+#[test]
+fn what_nobody_has_signed_whom_the_server_believes_parks_the_session() {
+    let (ours, theirs) = (KeyPair::generate_unencrypted_keypair(), KeyPair::generate_unencrypted_keypair());
+    let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+    let scene = Scene::new(&format!("proof = \"signed\"\nkeys = [{:?}]\n", ours.pk.to_base64()));
+    let _manager = scene.rig.manager(&[]);
+    let signed = |package: &Value, pair: &KeyPair, ours: &str, named: &str| {
+        let content = component(ours, named);
+        let signature = minisign::sign(None, &pair.sk, Cursor::new(content), None, None).unwrap();
+        let mut package = package.clone();
+        package["signature"] = json!(signature.into_string());
+        package
+    };
+    let [workflow, action] = scene.components();
+    let workflow = signed(&workflow, &ours, "default", WORKFLOW);
+    let by = |pair: &KeyPair, of: &str| signed(&action, pair, of, ACTION);
+    let none = "package mine.wasm: its signature is by none of the server's keys, or for something else";
+    scene.check_parked(&[workflow.clone(), by(&theirs, "noop")], none);
+    // Of another component of ours.
+    let other = minisign::sign(None, &ours.sk, Cursor::new(b"x"), None, None).unwrap().into_string();
+    let mut moved = action.clone();
+    moved["signature"] = json!(other);
+    scene.check_parked(&[workflow.clone(), moved], none);
+    let session = scene.rig.begin(&scene.body(&[workflow, by(&ours, "noop")]));
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+}
+
+#[test]
+fn a_session_runs_on_what_a_registry_of_artifacts_holds() {
+    let registry = Registry::start(false);
+    let pinned = registry.push("team/vendors:1", WASM, &component("default", WORKFLOW));
+    let action = component("noop", ACTION);
+    registry.push("team/mine:1", WASM, &action);
+    let from = format!("oci+http://{}/team/", registry.at);
+    let scene = Scene::allowing(std::slice::from_ref(&from), "");
+    let _manager = scene.rig.manager(&[]);
+    let workflow = json!({ "url": format!("{from}vendors@{pinned}") });
+    let mine = |sha256: &str| json!({ "url": format!("{from}mine:1"), "sha256": sha256 });
+    scene.check_parked(&[workflow.clone(), mine(&sha256(b"x"))], "its content has the digest");
+    let session = scene.rig.begin(&scene.body(&[workflow, mine(&sha256(&action))]));
+    let end = wait_for_end(&session);
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    let detail = get(&format!("{session}/detail")).good();
+    assert_eq!(detail["actions"][0]["digest"], sha256(&action));
+    assert_eq!(detail["packages"][0]["plugins"][0]["name"], WORKFLOW);
 }
 
 #[test]

@@ -1,25 +1,18 @@
 //! Calls of actions to others: made as far as they were granted, with secrets that no plug-in sees.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::api::{Asked, answer, serve};
 use crate::hostile::wait_until_gone;
 use crate::http::{call, get};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for_end};
 
 const SECRET: &str = "a-tiger-in-the-night";
-
-/// What was asked of it: the first line, the headers, and the body.
-struct Asked {
-    line: String,
-    headers: Vec<String>,
-    body: String,
-}
 
 /// An API of somebody else's, which answers as the test says.
 struct Api {
@@ -30,33 +23,13 @@ struct Api {
 
 impl Api {
     fn start() -> Api {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let answers = Arc::new(Mutex::new(VecDeque::<String>::new()));
         let (notes, says) = (Arc::clone(&asked), Arc::clone(&answers));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let mut lines = Vec::new();
-                loop {
-                    let mut line = String::new();
-                    reader.read_line(&mut line).unwrap();
-                    match line.trim_end() {
-                        "" => break,
-                        line => lines.push(line.to_owned()),
-                    }
-                }
-                let length = lines.iter().find_map(|line| line.strip_prefix("content-length: "));
-                let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-                reader.read_exact(&mut body).unwrap();
-                let body = String::from_utf8(body).unwrap();
-                notes.lock().unwrap().push(Asked { line: lines.remove(0), headers: lines, body });
-                let planned = says.lock().unwrap().pop_front();
-                let said = planned.unwrap_or_else(|| answer(500, "", "nothing is planned"));
-                drop(stream.write_all(said.as_bytes()));
-            }
+        let at = serve(move |asked| {
+            notes.lock().unwrap().push(asked);
+            let planned = says.lock().unwrap().pop_front();
+            planned.unwrap_or_else(|| answer(500, "", "nothing is planned"))
         });
         Api { at, asked, answers }
     }
@@ -73,11 +46,6 @@ impl Api {
     fn take(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
-}
-
-fn answer(status: u16, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
 /// A server with a secret, and an API that it may call.

@@ -59,6 +59,16 @@ pub(super) fn fenced_and_empty(case: &Case<'_>, host: &HostId) -> Result<(), Ref
     Ok(())
 }
 
+/// R6: what takes out the host that Fenix itself runs on takes Fenix out, and nobody else is left to look after another one.
+pub(super) fn goes_last(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
+    match case.session.held_back() {
+        Some(own) if own == host => {
+            Err(Rule::R6.refuses(format!("Fenix itself runs on {host}, and other hosts are not done")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// R6: hosts out at once, in all and per failure domain.
 pub(super) fn hosts_out(case: &Case<'_>, host: &HostId) -> Result<(), Refusal> {
     let terms = &case.session.plan.terms;

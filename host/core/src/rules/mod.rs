@@ -226,6 +226,7 @@ fn allowed(case: &Case<'_>, kind: &EffectKind) -> Result<(), Refusal> {
                 return case.unless_off(Rule::R6, || limits::hosts_out(case, host));
             }
             case.unless_off(Rule::R4, || limits::inside_window(case))?;
+            case.unless_off(Rule::R6, || limits::goes_last(case, host))?;
             case.unless_off(Rule::R6, || limits::hosts_out(case, host))?;
             case.unless_off(Rule::R5, || capacity::can_empty(case, host))
         }

@@ -61,6 +61,7 @@ pub(crate) fn plan() -> Plan {
         workflow: pin,
         actions: Vec::new(),
         terms: Terms { hosts_at_once: 2, hosts_at_once_per_zone: 2, ..Terms::default() },
+        own_host: None,
     }
 }
 

@@ -386,7 +386,6 @@ impl Engine {
                 if worked {
                     self.tell_host(session, host, false);
                     self.tell_session(session);
-                    self.close_gate(session, host);
                 }
             }
             EffectKind::Move { instance, .. } => {

@@ -158,6 +158,28 @@ fn nothing_is_decided_before_the_gate_after_a_host_opens() {
 }
 
 #[test]
+fn the_gate_after_a_host_that_was_given_back_while_nothing_went_on_is_asked_all_the_same() {
+    let mut world = with(Stage::Gate, &["one"]);
+    world.begin_work();
+    for _ in 0..2 {
+        world.action_says(done());
+    }
+    world.decide([Decision::Release { host: "a".into() }]);
+    world.pause().unwrap();
+    settle(&mut world);
+    assert_eq!(world.stage("a"), HostStage::Maintained);
+    assert!(world.actions.is_empty());
+    world.script.woken.borrow_mut().clear();
+    world.restart();
+    world.resume().unwrap();
+    settle(&mut world);
+    assert!(!woken(&world));
+    assert_eq!(world.action_says(done()).call, ActionCall::Gate);
+    settle(&mut world);
+    assert!(woken(&world) && world.actions.is_empty());
+}
+
+#[test]
 fn a_gate_that_says_stop_parks_the_session_until_it_is_continued() {
     for (said, expected) in
         [(stop(), "after a: action one: it burns"), (failed(), "after a: action one: broken")]

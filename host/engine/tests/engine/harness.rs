@@ -99,6 +99,7 @@ pub(crate) fn plan() -> Plan {
         workflow: pin("scripted"),
         actions: vec![action("first"), action("second")],
         terms: Terms { hosts_at_once: 2, hosts_at_once_per_zone: 2, ..Terms::default() },
+        own_host: None,
     }
 }
 
@@ -376,7 +377,8 @@ impl World {
     pub(crate) fn restart_held(&mut self, why: Option<&str>) {
         let records = &self.journal.records;
         let last = records.last().map_or(0, |last| last.seq);
-        let engine = Engine::recover(Settings::default(), records, last, Vec::new(), self.now).unwrap();
+        let settings = self.engine.settings().clone();
+        let engine = Engine::recover(settings, records, last, Vec::new(), self.now).unwrap();
         self.engine = engine;
         if why.is_some() {
             self.engine.hold(why);

@@ -13,6 +13,7 @@ mod jumps;
 mod moves;
 mod observing;
 mod outbox;
+mod own_host;
 mod packages;
 mod replay;
 mod replies;

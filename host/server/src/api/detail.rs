@@ -154,7 +154,7 @@ impl<'a> HostRow<'a> {
             r#type: kind(work.kind),
             maintained: work.stage == HostStage::Maintained,
             disabled: work.fenced,
-            details: left_out(&work.stage),
+            details: left_out(&work.stage).or_else(|| not_needed(session, id, work)),
             plugin: running.and_then(|run| plugin_name(session, run)),
             plugin_state: running.map(run_state),
             created_at: iso(session.created_at),
@@ -175,6 +175,14 @@ fn left_out(stage: &HostStage) -> Option<&str> {
         | HostStage::Worked
         | HostStage::Maintained => None,
     }
+}
+
+/// What an assessment said of a host on which nothing was to be done.
+fn not_needed<'a>(session: &'a Session, host: &HostId, work: &HostWork) -> Option<&'a str> {
+    let is_untouched = !session.work.contains_key(&Target::Host(host.clone()));
+    let runs = session.work.get(&Target::Assess(host.clone()));
+    let runs = runs.filter(|_| work.stage == HostStage::Maintained && is_untouched)?;
+    runs.iter().rev().find_map(|run| run.report.as_deref())
 }
 
 fn plugin_name<'a>(session: &'a Session, run: &ActionRun) -> Option<&'a str> {

@@ -100,6 +100,7 @@ fn status_of(error: &CommandError) -> StatusCode {
         }
         CommandError::Foreign(_) => StatusCode::FORBIDDEN,
         CommandError::NoHosts
+        | CommandError::OwnHost(_)
         | CommandError::Leased { .. }
         | CommandError::Exists(_)
         | CommandError::Brought { .. }

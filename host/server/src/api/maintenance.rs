@@ -48,7 +48,14 @@ pub(super) async fn begin(api: &Api, by: Caller, body: &Map<String, Value>) -> R
         alarms.look().await;
     }
     let id = SessionId::from(uuid::Uuid::new_v4().to_string());
-    let Wanted { plan, hosts, packages, warnings } = wanted;
+    let Wanted { plan, hosts, packages, mut warnings } = wanted;
+    // Whoever names hosts and it among them is refused instead.
+    let kept = api.own_host.as_ref().filter(|_| hosts.is_empty() && !plan.terms.own_host);
+    if let Some(own) = kept.filter(|own| api.desk.state().inventory.host(own).is_some()) {
+        warnings.push(format!(
+            "without {own}, on which Fenix itself runs: `own_host = true` in the terms has it maintained as the last one"
+        ));
+    }
     let command = Command::Open { id: id.clone(), plan: Box::new(plan), hosts, packages };
     api.desk.command(Some(by), command).await?;
     let mut reply = json!({ "session_id": id.as_str() });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
+use fenix_core::id::HostId;
 use fenix_core::policy::Terms;
 use fenix_engine::ports::Clock;
 use serde_json::{Map, Value};
@@ -74,6 +75,8 @@ pub struct Api {
     pub feed: Feed,
     /// The terms of a session that says nothing about them.
     pub defaults: Terms,
+    /// The host that this Fenix runs on, if the infrastructure has one of that name.
+    pub own_host: Option<HostId>,
     /// What sessions bring, or may.
     pub packages: Shelf,
     /// Knows who calls.

@@ -30,6 +30,7 @@ impl Config {
             public_url,
             data_dir,
             infrastructure: Infrastructure { driver, sim, openstack },
+            own_host,
             plugin_dir,
             receivers,
             deliver_trust,
@@ -59,6 +60,7 @@ impl Config {
             ("data_dir", json!(data_dir.display().to_string())),
             ("driver", word_of(driver)),
             ("cloud", json!(sim.to_string())),
+            ("own_host", json!(own_host)),
             ("plugin_dir", file(plugin_dir.as_ref())),
             ("deliver_to", json!(receivers.entries())),
             ("deliver_ca", file(deliver_ca)),
@@ -147,6 +149,7 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         own_action_within,
         ask_per_instance,
         scale_in_max,
+        own_host,
         ceilings: Ceilings { lead_time, recovery_time, least_impacted },
     } = terms;
     // Of further classes nothing can be kept free: they are the infrastructure's words.
@@ -170,6 +173,7 @@ fn of_terms(terms: &Terms) -> Vec<Setting> {
         ("terms.action_within", secs(action_within)),
         ("terms.ask_per_instance", json!(ask_per_instance)),
         ("terms.scale_in_max", json!(scale_in_max)),
+        ("terms.own_host", json!(own_host)),
         ("terms.own_action_within", secs(own_action_within)),
         ("terms.ceilings.lead_time", secs(lead_time)),
         ("terms.ceilings.recovery_time", secs(recovery_time)),

@@ -123,6 +123,7 @@ pub fn read(body: &Map<String, Value>, known: Known<'_>) -> Result<Wanted, Inval
         workflow: find(PluginKind::Workflow, &workflow)?,
         actions: read_actions(body, &find)?,
         terms: read_terms(body, &defaults_for(workflow.name(), known.defaults))?,
+        own_host: None,
     };
     let warnings = body
         .keys()

@@ -94,6 +94,8 @@ pub struct TermsText {
     pub ask_per_instance: Option<bool>,
     /// Most vcpus that managers are asked to give back.
     pub scale_in_max: Option<u32>,
+    /// True if the host that Fenix itself runs on may be maintained.
+    pub own_host: Option<bool>,
     /// What to do when things go wrong.
     pub policies: PoliciesText,
     /// How far constraints are followed.
@@ -170,6 +172,7 @@ impl TermsText {
             own_action_within: span("own_action_within", self.own_action_within, base.own_action_within)?,
             ask_per_instance: self.ask_per_instance.unwrap_or(base.ask_per_instance),
             scale_in_max: self.scale_in_max.or(base.scale_in_max),
+            own_host: self.own_host.unwrap_or(base.own_host),
             ceilings: self.ceilings.over(base.ceilings)?,
         })
     }

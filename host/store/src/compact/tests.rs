@@ -124,6 +124,7 @@ fn plan() -> Plan {
         workflow: Pin { name: "default".into(), version: "1".into(), digest: "ab".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     }
 }
 

@@ -244,6 +244,7 @@ fn opening() -> Vec<Body> {
         workflow: pin("default"),
         actions: stages.map(action).to_vec(),
         terms,
+        own_host: None,
     };
     let other_policies = Policies {
         silence: Policy::Skip,

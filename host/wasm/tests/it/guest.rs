@@ -8,6 +8,16 @@ pub(crate) fn manifest(kind: &str) -> String {
     format!(r#"{{"name":"guest","version":"1.2.3","kind":"{kind}","contract":"0.1.0"}}"#)
 }
 
+/// The component under another name, as long as `guest`.
+#[allow(dead_code, reason = "tests of whole servers have several")]
+pub(crate) fn named(component: &[u8], name: &str) -> Vec<u8> {
+    let old = b"\"name\":\"guest\"";
+    let at = component.windows(old.len()).position(|window| window == old).unwrap();
+    let mut renamed = component.to_vec();
+    renamed[at + 8..at + 13].copy_from_slice(name.as_bytes());
+    renamed
+}
+
 /// A text as a string of WebAssembly text.
 pub(crate) fn quoted(text: &str) -> String {
     text.bytes().map(|byte| format!("\\{byte:02x}")).collect()

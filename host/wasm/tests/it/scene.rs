@@ -52,6 +52,7 @@ fn plan() -> Plan {
         workflow: Pin { name: "guest".into(), version: "1.2.3".into(), digest: "d".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms { policies, ..Terms::default() },
+        own_host: None,
     }
 }
 

@@ -151,7 +151,8 @@ impl Ground {
     fn opened(&mut self, scenario: &Scenario, session: &SessionId) {
         let Some(spec) = scenario.session(session) else { return };
         let named: BTreeSet<HostId> = spec.hosts.iter().cloned().collect();
-        let free = |host: &&HostId| self.owner(host).is_none();
+        let kept = scenario.own_host.as_ref().filter(|_| !spec.terms.own_host);
+        let free = |host: &&HostId| self.owner(host).is_none() && kept != Some(*host);
         let all = || self.hosts.keys().filter(free).cloned().collect();
         let hosts = if named.is_empty() { all() } else { named };
         self.sessions.insert(session.clone(), hosts);

@@ -33,6 +33,10 @@ pub(super) struct Limits {
     touched: Vec<(Time, HostId)>,
     /// When which session was continued.
     continued: Vec<(Time, SessionId)>,
+    /// Hosts that Fenix ever tried to take out.
+    begun: BTreeSet<HostId>,
+    /// Sessions whose turn has come to the host that Fenix itself runs on.
+    at_own: BTreeSet<SessionId>,
 }
 
 /// A host that was taken out while others were.
@@ -55,6 +59,7 @@ impl Checker for Limits {
                 self.touched.push((sight.at, host.clone()));
             }
             Truth::Sent { call: CloudCall::Disable { host, .. }, .. } => {
+                self.goes_last(sight, host, found);
                 self.touched.push((sight.at, host.clone()));
             }
             Truth::ActionCalled { session, errand: Errand::Work, host: Some(host), .. } => {
@@ -62,6 +67,7 @@ impl Checker for Limits {
                 self.touched.push((sight.at, host.clone()));
             }
             Truth::Told(Want::Continue(session), Ok(_)) => {
+                self.at_own.remove(session);
                 self.continued.push((sight.at, session.clone()));
             }
             Truth::Told(Want::Delete(session), Ok(_)) => {
@@ -107,6 +113,20 @@ impl Limits {
             .iter()
             .any(|(when, of)| *when > at && of == owner && next.is_none_or(|next| *when <= next));
         matches!(stage, Some(HostStage::Quarantined { .. })) || until_continued
+    }
+
+    /// Fenix's own host is taken out by who may, and no other one is begun after it.
+    fn goes_last(&mut self, sight: &Sight<'_>, host: &HostId, found: &mut Findings) {
+        let is_first = self.begun.insert(host.clone());
+        let Some(session) = sight.owner(host) else { return };
+        if sight.scenario.own_host.as_ref() == Some(host) {
+            self.at_own.insert(session.clone());
+            if !sight.session(session).is_some_and(|spec| spec.terms.own_host) {
+                found.add(Check::R6, sight.at, format!("{host} was taken out, where Fenix itself runs"));
+            }
+        } else if is_first && self.at_own.contains(session) {
+            found.add(Check::R6, sight.at, format!("{host} was taken out after the host that Fenix runs on"));
+        }
     }
 
     fn went_out(&mut self, sight: &Sight<'_>, host: &HostId) {

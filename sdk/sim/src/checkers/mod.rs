@@ -183,8 +183,8 @@ impl Sight<'_> {
         self.ground.owner(host)
     }
 
-    /// How many calls of actions a session needs to end well on a host, one for each entry of its list.
-    fn actions_on(&self, id: &SessionId, host: &HostId) -> usize {
+    /// The entries of a session's list that run on a host, by their numbers.
+    fn work_on(&self, id: &SessionId, host: &HostId) -> Vec<usize> {
         let kind = self.ground.hosts.get(host).map(|host| host.kind);
         let runs = |stage: Stage| match (stage, kind) {
             (Stage::Host, _) => true,
@@ -193,7 +193,13 @@ impl Sight<'_> {
             (Stage::Compute | Stage::Controller, _) => false,
             (Stage::Assess | Stage::Pre | Stage::Gate | Stage::Post, _) => false,
         };
-        self.session(id).map_or(0, |spec| spec.actions.iter().filter(|action| runs(action.stage)).count())
+        let actions = self.session(id).map(SessionSpec::in_order).unwrap_or_default();
+        (0..).zip(actions).filter(|(_, action)| runs(action.stage)).map(|(number, _)| number).collect()
+    }
+
+    /// How many calls of actions a session needs to end well on a host, one for each entry of its list.
+    fn actions_on(&self, id: &SessionId, host: &HostId) -> usize {
+        self.work_on(id, host).len()
     }
 
     /// The first moment that Fenix may still act on.

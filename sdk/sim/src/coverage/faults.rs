@@ -129,6 +129,8 @@ faults! {
     ReserveFull => "disk full, the space for closings too",
     /// Everything had been held, and there was room again.
     RoomAgain => "disk has room again",
+    /// The host that Fenix runs on went down.
+    OwnHostDown => "fenix's own host went down",
     /// Fenix stood still.
     Frozen => "stood still",
     /// The clock was set forward.

@@ -70,6 +70,10 @@ mod permille {
     pub(super) const BRINGS: u32 = 150;
     /// Sessions that assess their hosts, wait at gates and take back what they did.
     pub(super) const LOOKS: u32 = 300;
+    /// A Fenix that runs on one of the hosts.
+    pub(super) const OWN_HOST: u32 = 250;
+    /// Sessions that may have that one, too.
+    pub(super) const OWN_HOST_ALLOWED: u32 = 800;
     /// Managers that state what they can bear.
     pub(super) const STATEMENTS: u32 = 500;
 }
@@ -105,6 +109,20 @@ fn looks(scenario: &mut Scenario, seed: u64) {
     }
 }
 
+/// In some, Fenix runs on one of the hosts.
+fn own_host(scenario: &mut Scenario, seed: u64) {
+    let mut dice = Dice::new(seed, Purpose::OwnHost);
+    if !dice.chance(permille::OWN_HOST) {
+        return;
+    }
+    let up: Vec<HostId> =
+        scenario.cloud.host.iter().filter(|host| !host.down).map(|host| host.id.clone()).collect();
+    scenario.own_host = dice.pick(&up).cloned();
+    for session in &mut scenario.sessions {
+        session.terms.own_host = dice.chance(permille::OWN_HOST_ALLOWED);
+    }
+}
+
 /// Who decides, and over what, where much goes wrong.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -134,6 +152,7 @@ pub fn wide(seed: u64) -> Scenario {
         let mut scenario = busy_groups(seed, &mut dice);
         constraints(&mut scenario, seed);
         looks(&mut scenario, seed);
+        own_host(&mut scenario, seed);
         return scenario;
     };
     // Who has several hosts in hand at a time stands beside who has one.
@@ -193,6 +212,7 @@ pub fn wide(seed: u64) -> Scenario {
     full_disks(&mut scenario, &mut dice);
     constraints(&mut scenario, seed);
     looks(&mut scenario, seed);
+    own_host(&mut scenario, seed);
     scenario
 }
 

@@ -157,7 +157,7 @@ impl Run<'_> {
             Ok(records) => records,
             Err(error) => return self.breaks(format!("the journal is unreadable: {error}")),
         };
-        let (settings, last) = (self.scenario.settings.clone(), self.journal.last_seq());
+        let (settings, last) = (self.settings(), self.journal.last_seq());
         let now = self.clock.now(self.now);
         let recovered =
             catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, &records, last, Vec::new(), now)));

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fenix_core::time::Millis;
-use fenix_engine::Engine;
 use fenix_engine::command::{Answer, CommandError};
 use fenix_engine::event::{self, CallId, Order, Ticket};
 use fenix_engine::ports::JournalError;
+use fenix_engine::{Engine, Settings};
 use fenix_store::Failure;
 
 use super::disk::OnDisk;
@@ -31,7 +31,7 @@ impl Run<'_> {
             Ok(records) => records,
             Err(error) => return self.breaks(format!("the journal is unreadable: {error}")),
         };
-        let settings = self.scenario.settings.clone();
+        let settings = self.settings();
         let (last, now) = (self.journal.last_seq(), self.clock.wall(self.now));
         let recovered =
             catch_unwind(AssertUnwindSafe(|| Engine::recover(settings, &records, last, Vec::new(), now)));
@@ -196,14 +196,25 @@ impl Run<'_> {
         self.queue.push(self.now + wait, Event::Wake { life: self.life, number: self.wakes });
     }
 
-    /// Fenix is gone: what it had in memory is lost, what it sent is on its way, what was sent to it is not answered.
+    /// What the installation decides.
+    pub(super) fn settings(&self) -> Settings {
+        Settings { own_host: self.scenario.own_host.clone(), ..self.scenario.settings.clone() }
+    }
+
+    /// Fenix is killed, and started again after a while.
     fn die(&mut self, down: Millis) {
+        self.fall();
+        self.queue.push(self.now + down, Event::Start);
+    }
+
+    /// Fenix is gone: what it had in memory is lost, what it sent is on its way, what was sent to it is not answered.
+    pub(super) fn fall(&mut self) {
         self.engine = None;
+        self.mending = None;
         self.under_way = 0;
         self.changes.clear();
         self.tell(Truth::Killed);
         self.stats.kills += 1;
-        self.queue.push(self.now + down, Event::Start);
         self.refuse_commands();
     }
 

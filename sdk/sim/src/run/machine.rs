@@ -1,12 +1,39 @@
-//! The machine on which Fenix runs: its clock, which is not the world's.
+//! The machine on which Fenix runs: its clock, which is not the world's; and whether it is up, where it is a host of the cloud.
 
+use fenix_cloud::sim::trace::Happening;
 use fenix_core::time::{Millis, Time};
 use fenix_engine::clock::{Reading, SteadyClock};
 
-use super::Run;
+use super::{Event, Run};
 use crate::coverage::Fault;
-use crate::scenario::START;
+use crate::scenario::{START, Scenario};
 use crate::truth::Truth;
+
+/// How long after its machine Fenix is up again.
+const BOOTED: Millis = Millis::from_secs(2);
+
+/// How long somebody waits for a machine that is down before Fenix is started on another one, with its data.
+const PATIENCE: Millis = Millis::from_secs(30 * 60);
+
+/// The machine that Fenix runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Machine {
+    Up,
+    Down,
+    /// Its own host was given up.
+    Elsewhere,
+}
+
+/// Whether Fenix's own host is up from now on, if that is what happened.
+pub(super) fn own(scenario: &Scenario, what: &Truth) -> Option<bool> {
+    let Truth::Cloud(happening, _) = what else { return None };
+    let (host, is_up) = match happening {
+        Happening::HostRebooting { host } | Happening::HostDown { host, .. } => (host, false),
+        Happening::HostUp { host, .. } => (host, true),
+        _ => return None,
+    };
+    (scenario.own_host.as_ref() == Some(host)).then_some(is_up)
+}
 
 /// The clock of Fenix's machine, and what Fenix makes of it.
 #[derive(Debug)]
@@ -53,6 +80,38 @@ impl Clock {
 }
 
 impl Run<'_> {
+    /// Fenix's own host goes down, or is up again.
+    pub(super) fn own_machine(&mut self, is_up: bool) {
+        match (self.machine, is_up) {
+            (Machine::Down, true) => {
+                self.machine = Machine::Up;
+                self.queue.push(self.now + BOOTED, Event::Start);
+            }
+            (Machine::Up, false) => {
+                self.machine = Machine::Down;
+                self.count(Fault::OwnHostDown);
+                self.queue.push(self.now + PATIENCE, Event::MoveHouse);
+                if self.is_alive() {
+                    self.fall();
+                }
+            }
+            (Machine::Up, true) | (Machine::Down, false) | (Machine::Elsewhere, _) => {}
+        }
+    }
+
+    pub(super) fn move_house(&mut self) {
+        if self.machine == Machine::Down {
+            self.machine = Machine::Elsewhere;
+            self.start_if_up();
+        }
+    }
+
+    pub(super) fn start_if_up(&mut self) {
+        if self.machine != Machine::Down && !self.is_alive() {
+            self.start();
+        }
+    }
+
     pub(super) fn jump(&mut self, number: usize) {
         let by = self.scenario.faults.jumps[number].by;
         if self.calm || by == 0 {

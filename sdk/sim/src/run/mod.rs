@@ -111,6 +111,8 @@ enum Event {
     RoomLook(u64),
     /// Fenix is started again.
     Start,
+    /// Fenix is started on another machine, as its own does not come back.
+    MoveHouse,
     /// From here on nothing goes wrong by itself.
     Calm,
 }
@@ -158,6 +160,8 @@ struct Run<'a> {
     calls: outside::Calls<'a>,
     /// The next death of Fenix by time, once it is due.
     armed: Option<usize>,
+    /// Whether the machine is up that Fenix runs on.
+    machine: machine::Machine,
     frozen_until: Time,
     /// The clock by which Fenix goes.
     clock: machine::Clock,
@@ -220,6 +224,7 @@ impl<'a> Run<'a> {
             commits: Vec::new(),
             calls: outside::Calls::new(&scenario.faults.calls),
             armed: None,
+            machine: machine::Machine::Up,
             frozen_until: START,
             clock: machine::Clock::new(),
             changes: BTreeSet::new(),
@@ -344,7 +349,8 @@ impl<'a> Run<'a> {
             Event::FullDisk(number) => self.fill_disk(number),
             Event::Reopen { life } => self.reopen(life),
             Event::RoomLook(number) => self.look_for_room(number),
-            Event::Start => self.start(),
+            Event::Start => self.start_if_up(),
+            Event::MoveHouse => self.move_house(),
             Event::Calm => self.calm_down(),
         }
     }
@@ -358,8 +364,13 @@ impl<'a> Run<'a> {
     }
 
     fn drain_trace(&mut self) {
-        let trace = self.cloud.target_mut().take_trace();
-        self.truth.extend(trace.into_iter().map(Entry::from));
+        for entry in self.cloud.target_mut().take_trace().into_iter().map(Entry::from) {
+            let own = machine::own(self.scenario, &entry.what);
+            self.truth.push(entry);
+            if let Some(is_up) = own {
+                self.own_machine(is_up);
+            }
+        }
     }
 
     /// Not while Fenix is down: how it stands is read off it.
@@ -475,6 +486,7 @@ impl Event {
             | Event::Jump(_)
             | Event::FullDisk(_)
             | Event::Start
+            | Event::MoveHouse
             | Event::Calm => false,
         }
     }

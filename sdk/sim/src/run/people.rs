@@ -71,6 +71,7 @@ impl Run<'_> {
             workflow: self.pin(&spec.workflow)?,
             actions,
             terms: spec.terms.clone(),
+            own_host: None,
         })
     }
 

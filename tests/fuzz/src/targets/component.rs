@@ -119,6 +119,7 @@ fn view() -> View {
         workflow: Pin { name: "guest".into(), version: "1.2.3".into(), digest: "d".into(), undoes: false },
         actions: Vec::new(),
         terms: Terms::default(),
+        own_host: None,
     };
     let work = HostWork {
         kind: HostKind::Compute,

@@ -217,6 +217,7 @@ fn put_together(scratch: &TempDir) -> (Api, Writer) {
         attacher: sandbox.attacher,
         metrics: Metrics::new(),
         defaults: Terms::default(),
+        own_host: None,
         packages,
         door: Arc::new(Door::open()),
         receivers: Receivers::default(),
