@@ -52,7 +52,7 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// It may not be brought.
-    #[error("{0}")]
+    #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// It leads where nothing may be fetched.
     #[error("it leads to {0}, from where no package may come")]
@@ -78,10 +78,10 @@ pub enum FetchError {
     #[error("it has no signature: neither did the session name one, nor is there {0}")]
     Unsigned(String),
     /// Nobody who counts answers for it.
-    #[error("{0}")]
+    #[error(transparent)]
     Signature(#[from] SignatureError),
     /// It is no artifact with a package in it.
-    #[error("{0}")]
+    #[error(transparent)]
     Oci(#[from] OciError),
     /// There is no such file.
     #[error("there is no file of that name in the server's folder of packages")]

@@ -44,7 +44,7 @@ enum Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllowedError {
     /// It is no address of a web server or a registry.
-    #[error("{0}")]
+    #[error(transparent)]
     Source(#[from] SourceError),
     /// It is not what others are below of.
     #[error("it must end in /, so that it is seen what is below it, and have no ?")]
@@ -213,7 +213,7 @@ impl Default for Policy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// It has no address.
-    #[error("{0}")]
+    #[error(transparent)]
     Source(#[from] SourceError),
     /// Nothing is fetched from there.
     #[error("no package may come from there; the server's `packages.allow` names {}", allowed(.0))]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn metadata(warnings: &str) -> Value {
-    json!({ "check": ["nova-status", "upgrade", "check", "--json"], "warnings": warnings })
+    json!({ "check": ["keystone-status", "upgrade", "check", "--json"], "warnings": warnings })
 }
 
 /// Calls a function to its end from a checkpoint on; each call is made twice, as after a crash, unless it was the last one.
@@ -81,7 +81,7 @@ fn check(status: u8, output: &str, grade: Grade, expected: &str) -> String {
             other => panic!("{other:?}"),
         };
         assert_eq!(end, verdict);
-        assert_eq!(host.remote.line("check-0").as_deref(), Some("nova-status upgrade check --json"));
+        assert_eq!(host.remote.line("check-0").as_deref(), Some("keystone-status upgrade check --json"));
         sentence = why(end);
         assert!(sentence.len() <= 1024, "{sentence}");
         match expected.strip_suffix("...") {
@@ -94,47 +94,52 @@ fn check(status: u8, output: &str, grade: Grade, expected: &str) -> String {
 
 #[test]
 fn the_exit_status_says_how_it_is() {
-    check(0, "", Grade::Good, "good: nova-status ended with status 0");
+    check(0, "", Grade::Good, "good: keystone-status ended with status 0");
     check(
         1,
         "old  policy\nfile",
         Grade::Warns,
-        "a warning: nova-status ended with status 1: old policy file",
+        "a warning: keystone-status ended with status 1: old policy file",
     );
-    check(2, "| no cells |", Grade::Bad, "a failure: nova-status ended with status 2: | no cells |");
-    check(255, "Traceback", Grade::Bad, "the check crashed: nova-status ended with status 255: Traceback");
-    check(127, "not found", Grade::Bad, "no check ends so: nova-status ended with status 127: not found");
-    check(137, "", Grade::Bad, "no check ends so: nova-status ended with status 137");
+    check(2, "| no cells |", Grade::Bad, "a failure: keystone-status ended with status 2: | no cells |");
+    check(
+        255,
+        "Traceback",
+        Grade::Bad,
+        "the check crashed: keystone-status ended with status 255: Traceback",
+    );
+    check(127, "not found", Grade::Bad, "no check ends so: keystone-status ended with status 127: not found");
+    check(137, "", Grade::Bad, "no check ends so: keystone-status ended with status 137");
 }
 
 #[test]
 fn what_warns_and_what_fails_is_named() {
     let good = report(&[("Cells v2", 0, None), ("Cinder API", 0, Some("fine"))]);
-    check(0, &good, Grade::Good, "nova-status finds nothing in the way");
+    check(0, &good, Grade::Good, "keystone-status finds nothing in the way");
     let warns =
         report(&[("Cells v2", 0, None), ("Policy", 1, Some("is\nJSON")), ("hw_machine_type", 1, None)]);
-    check(1, &warns, Grade::Warns, "nova-status warns: Policy (is JSON), hw_machine_type");
+    check(1, &warns, Grade::Warns, "keystone-status warns: Policy (is JSON), hw_machine_type");
     let fails = report(&[("Policy", 1, None), ("Cells v2", 2, Some("no cell"))]);
-    check(2, &fails, Grade::Bad, "nova-status fails: Cells v2 (no cell); warns: Policy");
+    check(2, &fails, Grade::Bad, "keystone-status fails: Cells v2 (no cell); warns: Policy");
     let noisy = format!("DeprecationWarning: eventlet\n{fails}\nbye\n");
-    check(2, &noisy, Grade::Bad, "nova-status fails: Cells v2 (no cell); warns: Policy");
+    check(2, &noisy, Grade::Bad, "keystone-status fails: Cells v2 (no cell); warns: Policy");
     // A wrapper may lose the status, or have its own; what is worse counts.
-    check(0, &fails, Grade::Bad, "nova-status fails: Cells v2 (no cell); warns: Policy");
-    check(0, &warns, Grade::Warns, "nova-status warns: Policy...");
-    check(2, &warns, Grade::Bad, "nova-status ended with status 2, a failure, and warns: Policy...");
-    check(1, &good, Grade::Warns, "nova-status ended with status 1, a warning, and names no check");
-    check(255, &good, Grade::Bad, "the check crashed: nova-status ended with status 255: ...");
+    check(0, &fails, Grade::Bad, "keystone-status fails: Cells v2 (no cell); warns: Policy");
+    check(0, &warns, Grade::Warns, "keystone-status warns: Policy...");
+    check(2, &warns, Grade::Bad, "keystone-status ended with status 2, a failure, and warns: Policy...");
+    check(1, &good, Grade::Warns, "keystone-status ended with status 1, a warning, and names no check");
+    check(255, &good, Grade::Bad, "the check crashed: keystone-status ended with status 255: ...");
 }
 
 #[test]
 fn hostile_output_is_bounded_and_never_better_than_the_status() {
     let many: Vec<(&str, u8, Option<&str>)> = (0..200).map(|_| ("x", 2, None)).collect();
-    check(2, &report(&many), Grade::Bad, "nova-status fails: x, x, x, x, x and 195 more");
+    check(2, &report(&many), Grade::Bad, "keystone-status fails: x, x, x, x, x and 195 more");
     let (name, details) = ("é".repeat(4_000), "🦀\u{0}".repeat(4_000));
     let long: Vec<(&str, u8, Option<&str>)> =
         (0..200).map(|index| (name.as_str(), 1 + index % 2, Some(details.as_str()))).collect();
-    check(1, &report(&long), Grade::Bad, "nova-status fails: éé...");
-    check(1, &report(&[("", 1, Some(" "))]), Grade::Warns, "nova-status warns: a check without a name");
+    check(1, &report(&long), Grade::Bad, "keystone-status fails: éé...");
+    check(1, &report(&[("", 1, Some(" "))]), Grade::Warns, "keystone-status warns: a check without a name");
     for output in [
         "{",
         "}{",
@@ -152,8 +157,8 @@ fn hostile_output_is_bounded_and_never_better_than_the_status() {
         r#"{"checks": [{"check": "x", "result": 0, "details": {}}]}"#,
         r#"{"checks": []} {"checks": []}"#,
     ] {
-        check(0, output, Grade::Good, "good: nova-status ended with status 0: ...");
-        check(2, output, Grade::Bad, "a failure: nova-status ended with status 2: ...");
+        check(0, output, Grade::Good, "good: keystone-status ended with status 0: ...");
+        check(2, output, Grade::Bad, "a failure: keystone-status ended with status 2: ...");
     }
     // Of what was cut in the middle nothing is believed.
     let ending = Ending { status: 0, output: report(&[]), last: "the end".to_owned() };
@@ -176,8 +181,8 @@ fn a_check_that_left_no_word_is_made_again() {
         }
         host.remote.started.len()
     };
-    assert_eq!(check(2, Ok("good: nova-status ended with status 0")), 3);
-    assert_eq!(check(9, Err("3 times nova-status ")), 3);
+    assert_eq!(check(2, Ok("good: keystone-status ended with status 0")), 3);
+    assert_eq!(check(9, Err("3 times keystone-status ")), 3);
 }
 
 #[test]
@@ -229,8 +234,8 @@ fn a_host_that_is_silent_for_a_while_is_waited_for_and_a_refusal_is_not() {
     assert!(matches!(check(20, &unclear).0, Ok(Progress::Done(_))));
     let failed = |why: &str| Err(Failure::Failed(why.to_owned()));
     assert_eq!(check(1_000, &unclear), (failed("connection refused"), SILENT_LOOKS as usize));
-    let not = RemoteError::NotGranted("remote nova-status upgrade check --json".to_owned());
-    assert_eq!(check(1, &not), (failed("not granted: remote nova-status upgrade check --json"), 0));
+    let not = RemoteError::NotGranted("remote keystone-status upgrade check --json".to_owned());
+    assert_eq!(check(1, &not), (failed("not granted: remote keystone-status upgrade check --json"), 0));
     assert_eq!(check(1, &RemoteError::Refused("key".to_owned())), (failed("key"), 0));
     let mut host = FakeHost::new("compute-1", &[]);
     host.remote.errors = [None, None, None, Some(not)].into();
@@ -256,7 +261,7 @@ fn names_are_filled_in_and_metadata_that_makes_no_sense_is_refused() {
     check(json!({}), "missing field `check`");
     check(json!({ "check": [] }), "check is a program and its arguments");
     check(json!({ "check": [""] }), "check is a program and its arguments");
-    check(json!({ "check": "nova-status" }), "expected a sequence");
+    check(json!({ "check": "keystone-status" }), "expected a sequence");
     check(json!({ "check": ["x"], "warnings": "stop" }), "unknown variant `stop`");
     check(json!({ "check": ["x"], "hosts": [] }), "unknown field `hosts`");
     check(json!({ "check": ["x", "{{hots}}"] }), "{{hots}} stands for nothing; there are host and session");

@@ -24,18 +24,16 @@ const FOR_EVER: &str = "(loop $again (nop) (br $again))";
 /// Sessions of each hostile kind at a time.
 const EACH: usize = 2;
 
-/// A cloud of so many hosts: one for the session that is timed, one for each of the others.
+/// A cloud of empty hosts: one for the session that is timed, one for each of the others.
 fn rack() -> String {
-    let host = |number: usize| {
-        format!(
-            "[[host]]\nid = \"compute-{number}\"\nkind = \"compute\"\nzone = \"z\"\n\
-             vcpus = 8\nmemory_mb = 8192\ndisk_gb = 80\n"
-        )
-    };
-    (0..=2 * EACH).map(host).collect()
+    let hosts = 1 + 2 * EACH;
+    format!(
+        "[[rack]]\ncount = {hosts}\nname = \"compute-{{}}\"\nzone = \"z\"\n\
+         capacity = {{ vcpus = 4, memory_mb = 4096, disk_gb = 40 }}\n"
+    )
 }
 
-/// What starts a session on a host that may begin in a thousand years, so that it does nothing but wait.
+/// What starts a session on a host.
 fn body(host: usize, workflow: &str, actions: &Value) -> Value {
     json!({
         "hosts": [format!("compute-{host}")], "maintenance_at": "2020-01-01 00:00:00", "metadata": {},
@@ -103,28 +101,26 @@ pub(crate) fn measure(_: &Plugins) -> Result<Vec<Row>, Any> {
     for (name, component) in [("loopw", workflow(FOR_EVER, "")), ("loopa", action(FOR_EVER, ""))] {
         std::fs::write(format!("{}/{name}.wasm", path("plugins")), crate::guest::named(&component, name))?;
     }
-    let cloud = Process::start(&["cloud", "sim", "--listen", "127.0.0.1:0", "--file", &path("rack.toml")])?;
+    let (rack, state) = (path("rack.toml"), path("cloud.state"));
+    let listen = ["--listen", "127.0.0.1:0"];
+    let cloud =
+        Process::start(&[&["cloud", "sim", "--file", &rack, "--state", &state], &listen[..]].concat())?;
     let (data, plugins) = (path("data"), path("plugins"));
-    let server = Process::start(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--data-dir",
-        &data,
-        "--cloud",
-        &cloud.address,
-        "--plugin-dir",
-        &plugins,
-    ])?;
+    let places = ["--data-dir", &data, "--cloud", &cloud.address, "--plugin-dir", &plugins];
+    let server = Process::start(&[&["serve"], &listen[..], &places].concat())?;
     let url = server.address.clone();
-    let mut quiet = body(0, "default", &json!([]));
+    while call("GET", &format!("{url}/readyz"), None).is_err() {
+        std::thread::sleep(PAUSE);
+    }
+    // It waits for its time, and does nothing else.
+    let mut quiet = body(1, "default", &json!([]));
     quiet["maintenance_at"] = json!("2099-01-01 00:00:00");
     let quiet = begin(&url, &quiet)?;
     let alone = timed(&quiet)?;
     let (stop, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let work = json!([{ "plugin": "loopa", "type": "pre", "metadata": {} }]);
     let hostile = (1..=EACH)
-        .flat_map(|number| [body(2 * number - 1, "loopw", &json!([])), body(2 * number, "default", &work)]);
+        .flat_map(|number| [body(2 * number, "loopw", &json!([])), body(2 * number + 1, "default", &work)]);
     let threads: Vec<_> = hostile.map(|body| torment(&url, body, (&stop, &ended))).collect();
     let beside = timed(&quiet)?;
     stop.store(true, Ordering::Relaxed);

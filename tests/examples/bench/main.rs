@@ -73,7 +73,9 @@ fn main() -> ExitCode {
     let first = args.next().filter(|arg| !arg.is_empty());
     let done = match first.as_deref() {
         // Some measurements run processes of this very program.
-        Some("cloud" | "serve" | "vnfm") => return fenix_server::cli::main(),
+        Some("cloud" | "serve" | "vnfm" | fenix_server::compiling::ARGUMENT) => {
+            return fenix_server::cli::main();
+        }
         Some(memory::CHILD) => memory::child(args.next().as_deref()),
         Some(seeds::CHILD) => seeds::child(args),
         only => measure(only),

@@ -147,7 +147,8 @@ impl Scene {
         let session = self.rig.begin(&self.body(packages));
         let news = wait_for(&session, |news| news["condition"] == "parked");
         let why = &get(&format!("{session}/blockers")).good()["blockers"][0]["detail"];
-        assert!(why.as_str().unwrap().contains(expected), "{why}\n{news}");
+        let why = why.as_str().unwrap();
+        assert_eq!(why.matches(expected).count(), 1, "{why}\n{news}");
         let touched = self.rig.trace().into_iter().find(|event| event.by == Actor::Client);
         assert!(touched.is_none(), "{touched:?}");
         call("DELETE", &session, b"").good();
@@ -271,7 +272,7 @@ fn what_nobody_has_signed_whom_the_server_believes_parks_the_session() {
     let [workflow, action] = scene.components();
     let workflow = signed(&workflow, &ours, "default", WORKFLOW);
     let by = |pair: &KeyPair, of: &str| signed(&action, pair, of, ACTION);
-    let none = "package mine.wasm: its signature is by none of the server's keys, or for something else";
+    let none = "its packages: package mine.wasm: its signature was made with none of the server's keys, or for something else";
     scene.check_parked(&[workflow.clone(), by(&theirs, "noop")], none);
     // Of another component of ours.
     let other = minisign::sign(None, &ours.sk, Cursor::new(b"x"), None, None).unwrap().into_string();

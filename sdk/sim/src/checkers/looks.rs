@@ -222,8 +222,10 @@ impl Checker for Undone {
         match what {
             Truth::ActionCalled { session, errand: Errand::Work, host: Some(host), key, .. } => {
                 let place = (session.clone(), host.clone());
+                // What was given up because of somebody else never ends.
+                let stays = self.stays.contains(&place);
                 let work = self.work.entry(place).or_default();
-                if work.values().any(|how| *how == How::TakingBack) {
+                if !stays && work.values().any(|how| *how == How::TakingBack) {
                     found.add(Check::Looks, sight.at, format!("{key} is done while work is taken back"));
                 }
                 work.insert(key.clone(), How::Begun);

@@ -7,6 +7,7 @@ const SETTLED: &str = "what R6 asks was asked when the host was fenced";
 const NOT_SENT: &str = "the engine itself sends nothing to the cloud for it";
 const AT_ONCE: &str = "it is begun in the moment in which it is admitted";
 const HELD: &str = "a host with an effect in flight enters no other stage";
+const FAILS: &str = "what cannot be taken back any more has failed";
 const NOT_SAID: &str = "that function has no such answer";
 const BEGUN: &str =
     "it is asked when an effect is admitted, and counts nothing that can change until it is begun";
@@ -22,9 +23,16 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
             _ => None,
         },
         Table::Effect => match (first, then) {
-            ("work before the first host" | "work on a host" | "work after the last host", "unknown") => {
-                Some(NOT_SENT)
-            }
+            (
+                "work before the first host"
+                | "work on a host"
+                | "work after the last host"
+                | "assessment of a host"
+                | "gate after a host"
+                | "undoing on a host",
+                "unknown",
+            ) => Some(NOT_SENT),
+            ("undoing on a host", "withdrawn") => Some(FAILS),
             ("work before the first host" | "work after the last host", "withdrawn") => Some(AT_ONCE),
             ("release", "withdrawn") => Some(HELD),
             _ => None,
@@ -44,9 +52,14 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
 }
 
 /// True for what may be met and need not: between admission and dispatch, which is next to no time, lead time that was given
-/// is lost only to a statement, and a place among those that may be out only to somebody who takes another host out.
+/// is lost only to a statement, and a place among those that may be out only to somebody who takes another host out. A gate has no
+/// rule but that the host is the session's and that it goes on.
 pub(super) fn is_seldom(row: &Row) -> bool {
-    row.table == Table::Withdrawal && matches!(row.words.as_str(), "R3" | "R6")
+    match row.table {
+        Table::Withdrawal => matches!(row.words.as_str(), "R3" | "R6"),
+        Table::Effect => row.words == "gate after a host, withdrawn",
+        _ => false,
+    }
 }
 
 /// Every decision is under R8; the rest as `rules::admit` and its table say.

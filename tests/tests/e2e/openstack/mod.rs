@@ -5,5 +5,6 @@ mod door;
 mod faults;
 mod fenix;
 mod listener;
+mod services;
 mod sessions;
 mod stack;

@@ -17,11 +17,11 @@ pub(crate) const STACK_PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 const NOVA: &str = "http://127.0.0.1:8774/v2.1";
-const KEYSTONE: &str = "http://127.0.0.1:5000/v3";
+pub(crate) const KEYSTONE: &str = "http://127.0.0.1:5000/v3";
 const PLACEMENT: &str = "http://127.0.0.1:8778";
 const GLANCE: &str = "http://127.0.0.1:9292";
 const AODH: &str = "http://127.0.0.1:8042";
-const MASAKARI: &str = "http://127.0.0.1:15868/v1";
+pub(crate) const MASAKARI: &str = "http://127.0.0.1:15868/v1";
 
 /// The message bus.
 pub(crate) const BROKER: &str = "rabbit://rig:rigpass@127.0.0.1:15672/";
