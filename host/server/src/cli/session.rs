@@ -93,8 +93,8 @@ struct StartArgs {
     /// What to do in case of trouble, like silence=skip
     #[arg(long = "policy", value_name = "TROUBLE=POLICY")]
     policies: Vec<String>,
-    /// A limit or time-out in seconds, like move_within=120
-    #[arg(long = "term", value_name = "NAME=NUMBER")]
+    /// A limit, a time-out in seconds, or yes or no, like move_within=120 or own_host=true
+    #[arg(long = "term", value_name = "NAME=VALUE")]
     terms: Vec<String>,
     /// JSON file with a whole body of POST /v1/maintenance; what else is said goes before it
     #[arg(long, value_name = "FILE")]
@@ -224,7 +224,10 @@ fn body(args: StartArgs) -> Result<Value, Failure> {
         body.insert("policies".into(), pairs(&args.policies, |text| Some(json!(text)))?);
     }
     if !args.terms.is_empty() {
-        body.insert("terms".into(), pairs(&args.terms, |text| text.parse::<u64>().ok().map(|n| json!(n)))?);
+        body.insert(
+            "terms".into(),
+            pairs(&args.terms, |text| serde_json::from_str(text).ok().filter(is_term))?,
+        );
     }
     Ok(Value::Object(body))
 }
@@ -256,6 +259,11 @@ fn action(text: &str) -> Result<Value, Failure> {
     Ok(action)
 }
 
+/// Whether a value can be one of a term: a whole number, or yes or no.
+fn is_term(value: &Value) -> bool {
+    value.is_u64() || value.is_boolean()
+}
+
 /// `NAME=VALUE` as an object.
 fn pairs(texts: &[String], read: impl Fn(&str) -> Option<Value>) -> Result<Value, Failure> {
     let pair = |text: &String| {
@@ -264,7 +272,7 @@ fn pairs(texts: &[String], read: impl Fn(&str) -> Option<Value>) -> Result<Value
     };
     let read_all = texts.iter().map(|text| {
         pair(text).ok_or_else(|| {
-            Failure::usage(format!("{text:?} must be like name=value, numbers whole"))
+            Failure::usage(format!("{text:?} must be like name=value, numbers whole, else true or false"))
                 .hint("fenix.example.toml lists the names, with what each means")
         })
     });
@@ -413,7 +421,7 @@ mod tests {
             args.actions = vec!["reboot".into(), r#"noop:pre:{"a":1}"#.into()];
             args.packages = vec!["https://repo.example/x#ab".into(), "file:y".into()];
             args.policies = vec!["silence=skip".into()];
-            args.terms = vec!["rounds=2".into()];
+            args.terms = vec!["rounds=2".into(), "own_host=true".into()];
         });
         let expected = json!({
             "state": "MAINTENANCE", "workflow": "default", "hosts": ["compute-1"], "metadata": {},
@@ -421,7 +429,7 @@ mod tests {
             "download": [{"url": "https://repo.example/x", "sha256": "ab"}, {"url": "file:y"}],
             "actions": [{"plugin": "reboot", "type": "host"},
                         {"plugin": "noop", "type": "pre", "metadata": {"a": 1}}],
-            "policies": {"silence": "skip"}, "terms": {"rounds": 2},
+            "policies": {"silence": "skip"}, "terms": {"rounds": 2, "own_host": true},
         });
         assert_eq!(body, Ok(expected));
     }
