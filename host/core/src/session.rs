@@ -228,6 +228,9 @@ pub struct Plan {
     pub own_host: Option<HostId>,
 }
 
+/// What the report of an assessment begins with that finds nothing to be done.
+pub const NOT_NEEDED: &str = "not needed: ";
+
 /// Where a host is in the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -524,9 +527,14 @@ impl Session {
         let has_gates = self.plan.actions.iter().any(|spec| spec.stage == Stage::Gate);
         let done = self.hosts.in_stage("maintained").map(|(host, _)| host).filter(move |_| has_gates);
         done.filter(|host| {
-            let was_worked_on = self.work.contains_key(&Target::Host((*host).clone()));
-            was_worked_on && !self.work.contains_key(&Target::Gate((*host).clone()))
+            self.was_worked_on(host) && !self.work.contains_key(&Target::Gate((*host).clone()))
         })
+    }
+
+    /// True if all of the work on a host was done.
+    pub fn was_worked_on(&self, host: &HostId) -> bool {
+        let runs = self.work.get(&Target::Host(host.clone()));
+        runs.is_some_and(|runs| runs.iter().all(|run| run.report.is_some()))
     }
 
     /// The host that Fenix itself runs on, while others have their turn before it: workflows do not see it until then.

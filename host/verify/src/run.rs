@@ -6,7 +6,7 @@ use fenix_core::ask::{Ask, AskKind, AskStatus};
 use fenix_core::effect::{Effect, EffectKind, Outcome};
 use fenix_core::id::{AskId, EffectId, HostId, InstanceId, ProjectId};
 use fenix_core::record::Body;
-use fenix_core::session::{Condition, HostStage, HostWork, Phase, Plan, Target};
+use fenix_core::session::{Condition, HostStage, HostWork, NOT_NEEDED, Phase, Plan, Target};
 use fenix_core::time::Time;
 
 /// A project of a session.
@@ -32,8 +32,8 @@ pub(crate) struct Run {
     pub(crate) failures: u32,
     /// Instances that could not be moved at the last try.
     pub(crate) failed_moves: BTreeSet<InstanceId>,
-    /// Hosts that wait, and of which somebody said whether they are to be worked on.
-    pub(crate) assessed: BTreeSet<HostId>,
+    /// Hosts that wait, and of which somebody said that nothing is to be done on them.
+    pub(crate) not_needed: BTreeSet<HostId>,
 }
 
 impl Run {
@@ -49,7 +49,7 @@ impl Run {
             effects: BTreeMap::new(),
             failures: 0,
             failed_moves: BTreeSet::new(),
-            assessed: BTreeSet::new(),
+            not_needed: BTreeSet::new(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Run {
                     work.fenced = *fenced;
                 }
                 if *stage == HostStage::Waiting {
-                    self.assessed.remove(host);
+                    self.not_needed.remove(host);
                 }
             }
             Body::Entered { phase, .. } => self.phase = *phase,
@@ -142,6 +142,11 @@ impl Run {
                     false => AskStatus::Nacked,
                 };
             }),
+            Body::ActionCalled { target: Target::Assess(host), run }
+                if run.report.as_ref().is_some_and(|report| report.starts_with(NOT_NEEDED)) =>
+            {
+                self.not_needed.insert(host.clone());
+            }
             Body::Admitted { effect } => drop(self.effects.insert(effect.id, effect.clone())),
             Body::EffectEnded { effect, outcome } => self.end(*effect, outcome),
             _ => {}
@@ -171,9 +176,6 @@ impl Run {
                 self.failed_moves.extend(moved);
             }
             Outcome::Done => {
-                if let EffectKind::Work { target: Target::Assess(host) } = &effect.kind {
-                    self.assessed.insert(host.clone());
-                }
                 if let Some(instance) = moved {
                     self.failed_moves.remove(&instance);
                 }

@@ -375,11 +375,10 @@ impl Engine {
                 let Some(stage) = known.hosts.get(host).map(|work| work.stage.clone()) else { return };
                 let worked = stage == HostStage::Worked;
                 let stage = match stage {
-                    HostStage::Worked => HostStage::Maintained,
+                    // One that nobody knew the end of may have been followed by another.
+                    HostStage::Worked | HostStage::Maintained => HostStage::Maintained,
                     HostStage::Quarantined { .. } => stage,
-                    HostStage::Waiting | HostStage::Fenced | HostStage::Working | HostStage::Maintained => {
-                        HostStage::Waiting
-                    }
+                    HostStage::Waiting | HostStage::Fenced | HostStage::Working => HostStage::Waiting,
                 };
                 self.record(session, Body::HostMoved { host: host.clone(), stage, fenced: false });
                 self.let_go_of_fences(session, host);

@@ -4,7 +4,7 @@ use fenix_core::effect::{Effect, EffectKind, Outcome};
 use fenix_core::id::{EffectId, SessionId};
 use fenix_core::record::Body;
 use fenix_core::rules;
-use fenix_core::session::{ActionRun, HostStage, Session, Target};
+use fenix_core::session::{ActionRun, HostStage, NOT_NEEDED, Session, Target};
 use fenix_core::time::{Millis, Time};
 
 use super::{Next, Purpose};
@@ -19,6 +19,10 @@ const MAX_TEXT: usize = 512;
 /// Times in a row that an action may be ended by the sandbox before its session is parked: whoever wrote it has to look.
 const MOST_TRAPS: u32 = 3;
 
+/// How long something may stand in the way of taking back, and how often it is looked whether it still does.
+const UNDO_PATIENCE: Millis = Millis::from_secs(60);
+const UNDO_LOOK: Millis = Millis::from_secs(5);
+
 /// Least time between two calls of an action: one that wants to be called again at once must not spin.
 const LEAST_PAUSE: Millis = Millis(100);
 
@@ -27,7 +31,9 @@ impl Engine {
     pub(super) fn step_work(&mut self, session: &SessionId, effect: &Effect) {
         let EffectKind::Work { target } = &effect.kind else { return };
         let now = self.now;
-        if self.is_held(session) {
+        // What is taken back is no way forward: a pause does not hold it up.
+        let is_undo = matches!(target, Target::Undo(_));
+        if self.is_held(session) && (!is_undo || self.state.held.is_some()) {
             if let Some(carrier) = self.carriers.get_mut(&(session.clone(), effect.id)) {
                 carrier.held_since = Some(now);
             }
@@ -39,6 +45,10 @@ impl Engine {
             return self.end(session, effect, Outcome::Done);
         }
         if let Err(refusal) = rules::still_allowed(&self.state, session, effect, self.now) {
+            // Somebody else's move may be over in a moment.
+            if is_undo && now < effect.admitted_at + UNDO_PATIENCE {
+                return self.sleep(session, effect.id, UNDO_LOOK);
+            }
             return match self.has_begun(session, target) {
                 false => self.follow(session, effect, Next::withdrawn(refusal)),
                 true => self.end(session, effect, Outcome::Failed { why: refusal.why }),
@@ -130,8 +140,14 @@ impl Engine {
                 self.sleep(&session, effect.id, after.min(left).max(LEAST_PAUSE));
             }
             Ok(Progress::NotNeeded { why }) => {
-                let said = clipped(format!("not needed: {why}"));
+                let said = clipped(format!("{NOT_NEEDED}{why}"));
                 self.judge(&session, &effect, (&target, action), said, Verdict::NotNeeded);
+            }
+            Ok(Progress::Stop { why }) if matches!(target, Target::Gate(_)) => {
+                self.close_gate(&session, &effect, (&target, action), format!("action {name}: {why}"));
+            }
+            Err(error) if matches!(target, Target::Gate(_)) => {
+                self.close_gate(&session, &effect, (&target, action), format!("action {name}: {error}"));
             }
             Ok(Progress::Stop { why }) => {
                 let said = clipped(format!("action {name}: {why}"));
@@ -169,6 +185,20 @@ impl Engine {
                 0
             }
         }
+    }
+
+    /// A gate says stop, or cannot say anything: somebody has to look. When the session goes on, the gates behind it are asked.
+    fn close_gate(
+        &mut self,
+        session: &SessionId,
+        effect: &Effect,
+        (target, action): (&Target, u32),
+        said: String,
+    ) {
+        let said = clipped(said);
+        self.called(session, target, action, |run| run.report = Some(said.clone()));
+        self.judged(session, target, Verdict::Stop(said));
+        self.sleep(session, effect.id, Millis::ZERO);
     }
 
     /// An action said that it does not go on as planned, which is an end like any other.

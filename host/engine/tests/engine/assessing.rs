@@ -191,9 +191,14 @@ fn a_gate_that_says_stop_parks_the_session_until_it_is_continued() {
         settle(&mut world);
         let parked = Condition::Parked { why: expected.into() };
         assert_eq!((&world.session().condition, woken(&world)), (&parked, false));
+        world.restart();
         world.resume().unwrap();
         settle(&mut world);
-        assert!(woken(&world) && world.actions.is_empty(), "somebody looked");
+        assert!(!woken(&world), "somebody looked, and the other one is asked");
+        let second = world.action_says(done());
+        assert!(second.key.contains("/a/3/"), "{}", second.key);
+        settle(&mut world);
+        assert!(woken(&world) && world.actions.is_empty());
     }
 }
 
@@ -255,6 +260,21 @@ fn what_was_begun_is_taken_back_the_last_first_when_its_session_is_closed_or_its
 }
 
 #[test]
+fn a_pause_does_not_hold_up_what_is_taken_back() {
+    let mut world = half_done();
+    world.pass(secs(1));
+    world.action_says(failed());
+    world.decide([Decision::Quarantine { host: "a".into() }]);
+    world.pause().unwrap();
+    settle(&mut world);
+    for _ in 0..2 {
+        assert!(matches!(world.action_says(done()).call, ActionCall::Undo { .. }));
+        settle(&mut world);
+    }
+    assert!(world.actions.is_empty());
+}
+
+#[test]
 fn nothing_is_taken_back_on_a_host_that_somebody_put_into_service() {
     let mut world = half_done();
     world.pass(secs(1));
@@ -262,8 +282,10 @@ fn nothing_is_taken_back_on_a_host_that_somebody_put_into_service() {
     world.truth.apply(&CloudCall::Enable { host: "a".into() });
     world.pass(secs(61));
     world.decide([Decision::Quarantine { host: "a".into() }]);
-    settle(&mut world);
-    assert!(world.actions.is_empty());
+    world.pass(secs(50));
+    assert!(!world.session().effects.is_empty(), "it is looked whether that lasts");
+    world.pass(secs(20));
+    assert!(world.session().effects.is_empty() && world.actions.is_empty());
     assert!(matches!(world.stage("a"), HostStage::Quarantined { begun: true, .. }));
 }
 

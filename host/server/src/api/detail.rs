@@ -179,9 +179,8 @@ fn left_out(stage: &HostStage) -> Option<&str> {
 
 /// What an assessment said of a host on which nothing was to be done.
 fn not_needed<'a>(session: &'a Session, host: &HostId, work: &HostWork) -> Option<&'a str> {
-    let is_untouched = !session.work.contains_key(&Target::Host(host.clone()));
     let runs = session.work.get(&Target::Assess(host.clone()));
-    let runs = runs.filter(|_| work.stage == HostStage::Maintained && is_untouched)?;
+    let runs = runs.filter(|_| work.stage == HostStage::Maintained && !session.was_worked_on(host))?;
     runs.iter().rev().find_map(|run| run.report.as_deref())
 }
 

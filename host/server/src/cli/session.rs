@@ -93,7 +93,7 @@ struct StartArgs {
     /// What to do in case of trouble, like silence=skip
     #[arg(long = "policy", value_name = "TROUBLE=POLICY")]
     policies: Vec<String>,
-    /// A limit, a time-out in seconds, or yes or no, like move_within=120 or own_host=true
+    /// A limit, a time-out in seconds, or true or false, like move_within=120 or own_host=true
     #[arg(long = "term", value_name = "NAME=VALUE")]
     terms: Vec<String>,
     /// JSON file with a whole body of POST /v1/maintenance; what else is said goes before it
@@ -259,7 +259,7 @@ fn action(text: &str) -> Result<Value, Failure> {
     Ok(action)
 }
 
-/// Whether a value can be one of a term: a whole number, or yes or no.
+/// Whether a value can be one of a term: a whole number, or true or false.
 fn is_term(value: &Value) -> bool {
     value.is_u64() || value.is_boolean()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use fenix_core::id::HostId;
 use fenix_core::inventory::Resources;
 use fenix_core::policy::{Ceilings, Policies, Policy, Terms};
 use fenix_core::time::Millis;
@@ -60,7 +61,7 @@ impl Config {
             ("data_dir", json!(data_dir.display().to_string())),
             ("driver", word_of(driver)),
             ("cloud", json!(sim.to_string())),
-            ("own_host", json!(own_host)),
+            ("own_host", json!(own_host.as_ref().map_or("", HostId::as_str))),
             ("plugin_dir", file(plugin_dir.as_ref())),
             ("deliver_to", json!(receivers.entries())),
             ("deliver_ca", file(deliver_ca)),

@@ -34,7 +34,7 @@ pub(super) struct Limits {
     /// When which session was continued.
     continued: Vec<(Time, SessionId)>,
     /// Hosts that Fenix ever tried to take out.
-    begun: BTreeSet<HostId>,
+    begun: BTreeSet<(SessionId, HostId)>,
     /// Sessions whose turn has come to the host that Fenix itself runs on.
     at_own: BTreeSet<SessionId>,
 }
@@ -117,8 +117,8 @@ impl Limits {
 
     /// Fenix's own host is taken out by who may, and no other one is begun after it.
     fn goes_last(&mut self, sight: &Sight<'_>, host: &HostId, found: &mut Findings) {
-        let is_first = self.begun.insert(host.clone());
         let Some(session) = sight.owner(host) else { return };
+        let is_first = self.begun.insert((session.clone(), host.clone()));
         if sight.scenario.own_host.as_ref() == Some(host) {
             self.at_own.insert(session.clone());
             if !sight.session(session).is_some_and(|spec| spec.terms.own_host) {

@@ -46,7 +46,7 @@ struct Assessed {
 /// The gate after a host.
 struct Gate {
     since: Time,
-    /// The keys of what said go.
+    /// The keys of what said go, or stop.
     done: BTreeSet<String>,
     open: bool,
 }
@@ -59,9 +59,12 @@ fn entries(spec: Option<&SessionSpec>, stage: Stage) -> usize {
 impl Checker for Looks {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
         match what {
-            Truth::ActionCalled { session, errand: Errand::Gate, host: Some(host), .. } => {
-                let gate = || Gate { since: sight.at, done: BTreeSet::new(), open: false };
-                self.gates.entry((session.clone(), host.clone())).or_insert_with(gate);
+            Truth::ActionCalled { session, errand: Errand::Gate, host: Some(host), key, .. } => {
+                let new = || Gate { since: sight.at, done: BTreeSet::new(), open: false };
+                let gate = self.gates.entry((session.clone(), host.clone())).or_insert_with(new);
+                if gate.open && !gate.done.contains(key) {
+                    *gate = new();
+                }
             }
             Truth::ActionCalled { session, errand: Errand::Work, host: Some(host), .. }
                 if self.begun.insert((session.clone(), host.clone())) =>
@@ -113,6 +116,10 @@ impl Assessed {
     fn hear(&mut self, key: &str, end: &ActionEnd, most: usize) {
         match end {
             ActionEnd::Done => {
+                if self.needed.is_some() && !self.done.contains(key) {
+                    // It is looked at again.
+                    self.done.clear();
+                }
                 self.done.insert(key.to_owned());
                 if self.done.len() >= most {
                     self.needed = Some(true);
@@ -143,7 +150,9 @@ impl Looks {
                 gate.open = gate.done.len() >= most;
             }
             ActionEnd::Stop | ActionEnd::Failed(_) => {
-                gate.open = true;
+                // Those behind it are asked when the session goes on.
+                gate.done.insert(key.to_owned());
+                gate.open = gate.done.len() >= most;
                 self.halted.insert(session.clone(), sight.at);
             }
             ActionEnd::Again => {}

@@ -57,7 +57,9 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
 pub(super) fn is_seldom(row: &Row) -> bool {
     match row.table {
         Table::Withdrawal => matches!(row.words.as_str(), "R3" | "R6"),
-        Table::Effect => row.words == "gate after a host, withdrawn",
+        Table::Effect => {
+            matches!(row.words.as_str(), "gate after a host, withdrawn" | "gate after a host, failed")
+        }
         _ => false,
     }
 }

@@ -90,7 +90,8 @@ impl Run<'_> {
             (Machine::Up, false) => {
                 self.machine = Machine::Down;
                 self.count(Fault::OwnHostDown);
-                self.queue.push(self.now + PATIENCE, Event::MoveHouse);
+                self.downs += 1;
+                self.queue.push(self.now + PATIENCE, Event::MoveHouse(self.downs));
                 if self.is_alive() {
                     self.fall();
                 }
@@ -99,8 +100,9 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn move_house(&mut self) {
-        if self.machine == Machine::Down {
+    /// Nobody waits any longer for the machine that went down then.
+    pub(super) fn move_house(&mut self, down: u64) {
+        if self.machine == Machine::Down && self.downs == down {
             self.machine = Machine::Elsewhere;
             self.start_if_up();
         }

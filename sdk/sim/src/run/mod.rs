@@ -112,7 +112,7 @@ enum Event {
     /// Fenix is started again.
     Start,
     /// Fenix is started on another machine, as its own does not come back.
-    MoveHouse,
+    MoveHouse(u64),
     /// From here on nothing goes wrong by itself.
     Calm,
 }
@@ -162,6 +162,8 @@ struct Run<'a> {
     armed: Option<usize>,
     /// Whether the machine is up that Fenix runs on.
     machine: machine::Machine,
+    /// How often it went down.
+    downs: u64,
     frozen_until: Time,
     /// The clock by which Fenix goes.
     clock: machine::Clock,
@@ -225,6 +227,7 @@ impl<'a> Run<'a> {
             calls: outside::Calls::new(&scenario.faults.calls),
             armed: None,
             machine: machine::Machine::Up,
+            downs: 0,
             frozen_until: START,
             clock: machine::Clock::new(),
             changes: BTreeSet::new(),
@@ -350,7 +353,7 @@ impl<'a> Run<'a> {
             Event::Reopen { life } => self.reopen(life),
             Event::RoomLook(number) => self.look_for_room(number),
             Event::Start => self.start_if_up(),
-            Event::MoveHouse => self.move_house(),
+            Event::MoveHouse(down) => self.move_house(down),
             Event::Calm => self.calm_down(),
         }
     }
@@ -486,7 +489,7 @@ impl Event {
             | Event::Jump(_)
             | Event::FullDisk(_)
             | Event::Start
-            | Event::MoveHouse
+            | Event::MoveHouse(_)
             | Event::Calm => false,
         }
     }
