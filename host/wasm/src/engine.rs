@@ -75,7 +75,7 @@ mod tests {
             let mut living = Vec::new();
             for _ in 0..limits::AT_ONCE {
                 let mut store = Store::new(&engine, ());
-                store.set_fuel(limits::DECISION_FUEL).unwrap();
+                store.set_fuel(limits::ACTION_FUEL).unwrap();
                 linked.instantiate(&mut store).unwrap();
                 living.push(store);
             }

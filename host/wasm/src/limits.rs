@@ -5,9 +5,16 @@ use std::time::Duration;
 /// Largest component in bytes. A Rust plug-in has 0.1 MB; one that carries a Python interpreter has 18 MB.
 pub const COMPONENT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Instructions of one decision, roughly: some 50 ms of computing, for which all other sessions wait. A session of a thousand hosts
-/// of 20 instances takes `default` less than a fifth of it.
-pub const DECISION_FUEL: u64 = 100_000_000;
+/// Instructions of one decision, roughly, whatever it is about: some 30 ms of computing, for which all other sessions wait.
+const DECISION_FUEL: u64 = 30_000_000;
+
+/// So many more for each host of the infrastructure: `default` takes less than a fifth of it in a session of a thousand.
+const DECISION_FUEL_EACH: u64 = 100_000;
+
+/// Instructions of one decision where there are so many hosts.
+pub fn decision_fuel(hosts: usize) -> u64 {
+    DECISION_FUEL + DECISION_FUEL_EACH * hosts as u64
+}
 
 /// Instructions of one call of an action, roughly. Waiting is done between calls, not in them.
 pub const ACTION_FUEL: u64 = 1_000_000_000;

@@ -69,10 +69,11 @@ impl Workflows for Plugins {
         let session =
             view.session().ok_or_else(|| unusable(format!("session {} was removed", view.session)))?;
         let deciding = Deciding::new(view.clone(), session);
-        let mut store = self.store(deciding, limits::DECISION_FUEL).map_err(unusable)?;
+        let most = limits::decision_fuel(view.state.inventory.hosts().count());
+        let mut store = self.store(deciding, most).map_err(unusable)?;
         store.limiter(|host| &mut host.memory);
         let answer = call(code, &mut store, *wakeup);
-        let fuel = limits::DECISION_FUEL - store.get_fuel().unwrap_or_default();
+        let fuel = most - store.get_fuel().unwrap_or_default();
         self.spent(&loaded.info, Spent { fuel, ..Spent::default() });
         let host = store.into_data();
         let name = &loaded.info.name;
