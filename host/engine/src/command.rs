@@ -208,7 +208,7 @@ pub enum CommandError {
     NoHost(HostId),
     /// Fenix itself runs on the host, and the session's terms do not allow for it.
     #[error(
-        "Fenix itself runs on {0}; say `own_host = true` in the session's terms to have it maintained as the last one, or leave it out"
+        "Fenix itself runs on {0}; say `own_host = true` in the session's terms (`--term own_host=true`) to have it maintained as the last one, or leave it out"
     )]
     OwnHost(HostId),
     /// No host is left for the session.

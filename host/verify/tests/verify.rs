@@ -230,12 +230,34 @@ fn what_is_right_is_found_right() {
     assert!(report.sessions.is_empty() && report.findings.is_empty());
 }
 
+#[track_caller]
+fn check(change: impl FnOnce(&mut Vec<Line>), expected: &[Rule]) {
+    assert_eq!(broken(change), expected);
+}
+
+#[test]
+fn fenixs_own_host_goes_last_and_a_host_that_is_done_at_once_needed_nothing() {
+    use Rule::*;
+    let fenix_runs_there = |plan: &mut Plan| {
+        plan.own_host = Some("a".into());
+        plan.terms.own_host = true;
+    };
+    check(instead("opened", plan(fenix_runs_there)), &[]);
+    check(instead("opened", plan(|plan| plan.own_host = Some("a".into()))), &[R6]);
+    let before_b = |lines: &mut Vec<Line>| {
+        instead("opened", plan(fenix_runs_there))(lines);
+        before("fence", ("b joins", joined("b")))(lines);
+    };
+    check(before_b, &[R6, R7]);
+    let never = |lines: &mut Vec<Line>| {
+        assessed(lines);
+        without("said")(lines);
+    };
+    check(never, &[R7]);
+}
+
 #[test]
 fn what_is_wrong_is_found_and_named() {
-    #[track_caller]
-    fn check(change: impl FnOnce(&mut Vec<Line>), expected: &[Rule]) {
-        assert_eq!(broken(change), expected);
-    }
     use Rule::*;
     let about = AskKind::PlannedMaintenance;
     check(without("agreed"), &[R1]);
@@ -282,25 +304,9 @@ fn what_is_wrong_is_found_and_named() {
     let small = Instance { resources: Resources::of(5, 1, 1), ..instance("i", "a") };
     check(instead("+i", seen(small)), &[R5]);
     check(instead("opened", plan(|plan| plan.terms.hosts_at_once = 0)), &[R6]);
-    let fenix_runs_there = |plan: &mut Plan| {
-        plan.own_host = Some("a".into());
-        plan.terms.own_host = true;
-    };
-    check(instead("opened", plan(fenix_runs_there)), &[]);
-    check(instead("opened", plan(|plan| plan.own_host = Some("a".into()))), &[R6]);
-    let before_b = |lines: &mut Vec<Line>| {
-        instead("opened", plan(fenix_runs_there))(lines);
-        before("fence", ("b joins", joined("b")))(lines);
-    };
-    check(before_b, &[R6, R7]);
     check(instead("released", done(9)), &[R7]);
     check(without("told the end"), &[R7]);
     check(without("is worked"), &[R7]);
-    let never = |lines: &mut Vec<Line>| {
-        assessed(lines);
-        without("said")(lines);
-    };
-    check(never, &[R7]);
     let parked = Condition::Parked { why: "w".into() };
     check(before("move", ("parked", Body::ConditionSet { condition: parked, reason: "w".into() })), &[R8]);
     check(instead("opened", plan(|plan| plan.terms.failure_budget = 0)), &[R9]);

@@ -53,7 +53,7 @@ pub(super) async fn begin(api: &Api, by: Caller, body: &Map<String, Value>) -> R
     let kept = api.own_host.as_ref().filter(|_| hosts.is_empty() && !plan.terms.own_host);
     if let Some(own) = kept.filter(|own| api.desk.state().inventory.host(own).is_some()) {
         warnings.push(format!(
-            "without {own}, on which Fenix itself runs: `own_host = true` in the terms has it maintained as the last one"
+            "without {own}, on which Fenix itself runs: `own_host = true` in the terms (`--term own_host=true`) has it maintained as the last one"
         ));
     }
     let command = Command::Open { id: id.clone(), plan: Box::new(plan), hosts, packages };

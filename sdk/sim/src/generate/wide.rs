@@ -86,6 +86,13 @@ fn constraints(scenario: &mut Scenario, seed: u64) {
     }
 }
 
+/// What scenarios have of whatever goes wrong in them, each from a stream of its own.
+fn whatever_is_wrong(scenario: &mut Scenario, seed: u64) {
+    constraints(scenario, seed);
+    looks(scenario, seed);
+    own_host(scenario, seed);
+}
+
 /// In some, hosts are assessed, a gate stands behind each, and what is given up is taken back.
 fn looks(scenario: &mut Scenario, seed: u64) {
     let mut dice = Dice::new(seed, Purpose::Looks);
@@ -150,9 +157,7 @@ pub fn wide(seed: u64) -> Scenario {
     ]);
     let Some(kind) = kind else {
         let mut scenario = busy_groups(seed, &mut dice);
-        constraints(&mut scenario, seed);
-        looks(&mut scenario, seed);
-        own_host(&mut scenario, seed);
+        whatever_is_wrong(&mut scenario, seed);
         return scenario;
     };
     // Who has several hosts in hand at a time stands beside who has one.
@@ -210,9 +215,7 @@ pub fn wide(seed: u64) -> Scenario {
     deaths(&mut scenario, &mut dice);
     outages_and_clocks(&mut scenario, &mut dice);
     full_disks(&mut scenario, &mut dice);
-    constraints(&mut scenario, seed);
-    looks(&mut scenario, seed);
-    own_host(&mut scenario, seed);
+    whatever_is_wrong(&mut scenario, seed);
     scenario
 }
 
