@@ -245,6 +245,11 @@ impl Inventory {
         self.hosts.values().map(|host| &**host)
     }
 
+    /// How many hosts there are.
+    pub fn host_count(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// The instance of that id.
     pub fn instance(&self, id: &InstanceId) -> Option<&Instance> {
         self.instances.get(id).map(|instance| &**instance)

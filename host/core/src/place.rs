@@ -357,8 +357,8 @@ struct InLine<'a> {
     host: &'a HostId,
 }
 
-/// The hosts of the session that wait their turn, without one that is held back, best first: controllers and others, then empty computes, then those
-/// about which managers were asked already, then those with the least in use: what leaves the first of them has to leave
+/// The hosts of the session that wait their turn, without one that is held back ([`Session::held_back`]), best first:
+/// controllers and others, then empty computes, then those about which managers were asked already, then those with the least in use: what leaves the first of them has to leave
 /// another host once more. At most `limit` that are ready; those that are not stand behind, with the
 /// reason, and those that are down behind them.
 pub fn candidates(state: &State, session: &Session, limit: usize) -> Vec<Candidate> {

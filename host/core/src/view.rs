@@ -194,7 +194,8 @@ impl View {
         self.own().map(|session| &session.plan.terms)
     }
 
-    /// The session's hosts after a name, without the one that is held back ([`Session::held_back`]), at most [`PAGE`]; only those in a stage of that name if one is given.
+    /// The session's hosts after a name, without the one that is held back ([`Session::held_back`]), at most [`PAGE`]; only
+    /// those in a stage of that name if one is given.
     pub fn hosts(&self, stage: Option<&str>, after: Option<&HostId>, limit: usize) -> Vec<HostInfo> {
         let Some(session) = self.own() else { return Vec::new() };
         let info = |(id, work)| self.host_info(session, id, work);

@@ -69,7 +69,7 @@ impl Workflows for Plugins {
         let session =
             view.session().ok_or_else(|| unusable(format!("session {} was removed", view.session)))?;
         let deciding = Deciding::new(view.clone(), session);
-        let most = limits::decision_fuel(view.state.inventory.hosts().count());
+        let most = limits::decision_fuel(view.state.inventory.host_count());
         let mut store = self.store(deciding, most).map_err(unusable)?;
         store.limiter(|host| &mut host.memory);
         let answer = call(code, &mut store, *wakeup);

@@ -37,6 +37,8 @@ pub(super) struct Looks {
 /// What was said of a host.
 #[derive(Default)]
 struct Assessed {
+    /// Which look it is from.
+    look: String,
     /// The keys of the assessments that are for working on it.
     done: BTreeSet<String>,
     /// True if the last of all was.
@@ -45,10 +47,16 @@ struct Assessed {
 
 /// The gate after a host.
 struct Gate {
+    /// Which look it is from.
+    look: String,
     since: Time,
-    /// The keys of what said go, or stop.
+    /// The keys of what said go, or stop: it is open once all have.
     done: BTreeSet<String>,
-    open: bool,
+}
+
+/// What tells a look from an earlier one at the same host: the end of its key.
+fn look(key: &str) -> &str {
+    key.rsplit_once('/').map_or(key, |(_, look)| look)
 }
 
 /// How many entries of a session's list are for that.
@@ -60,9 +68,9 @@ impl Checker for Looks {
     fn see(&mut self, sight: &Sight<'_>, what: &Truth, found: &mut Findings) {
         match what {
             Truth::ActionCalled { session, errand: Errand::Gate, host: Some(host), key, .. } => {
-                let new = || Gate { since: sight.at, done: BTreeSet::new(), open: false };
+                let new = || Gate { look: look(key).to_owned(), since: sight.at, done: BTreeSet::new() };
                 let gate = self.gates.entry((session.clone(), host.clone())).or_insert_with(new);
-                if gate.open && !gate.done.contains(key) {
+                if gate.look != look(key) {
                     *gate = new();
                 }
             }
@@ -116,8 +124,8 @@ impl Assessed {
     fn hear(&mut self, key: &str, end: &ActionEnd, most: usize) {
         match end {
             ActionEnd::Done => {
-                if self.needed.is_some() && !self.done.contains(key) {
-                    // It is looked at again.
+                if self.look != look(key) {
+                    self.look = look(key).to_owned();
                     self.done.clear();
                 }
                 self.done.insert(key.to_owned());
@@ -126,7 +134,7 @@ impl Assessed {
                 }
             }
             ActionEnd::NotNeeded | ActionEnd::Stop | ActionEnd::Failed(_) => {
-                *self = Assessed { done: BTreeSet::new(), needed: Some(false) };
+                *self = Assessed { needed: Some(false), ..Assessed::default() };
             }
             ActionEnd::Again => {}
         }
@@ -142,21 +150,16 @@ impl Looks {
         key: &str,
         end: &ActionEnd,
     ) {
-        let most = entries(sight.session(session), Stage::Gate);
         let Some(gate) = self.gates.get_mut(&(session.clone(), host.clone())) else { return };
         match end {
-            ActionEnd::Done | ActionEnd::NotNeeded => {
-                gate.done.insert(key.to_owned());
-                gate.open = gate.done.len() >= most;
-            }
+            ActionEnd::Again => return,
+            // Those behind it are asked when the session goes on.
             ActionEnd::Stop | ActionEnd::Failed(_) => {
-                // Those behind it are asked when the session goes on.
-                gate.done.insert(key.to_owned());
-                gate.open = gate.done.len() >= most;
                 self.halted.insert(session.clone(), sight.at);
             }
-            ActionEnd::Again => {}
+            ActionEnd::Done | ActionEnd::NotNeeded => {}
         }
+        gate.done.insert(key.to_owned());
     }
 
     /// A host is begun with: not while the gate after another one is closed.
@@ -168,9 +171,9 @@ impl Looks {
         what: &str,
         found: &mut Findings,
     ) {
-        let lately = sight.lately();
-        let closed =
-            self.gates.iter().find(|((of, _), gate)| of == session && !gate.open && gate.since < lately);
+        let (lately, most) = (sight.lately(), entries(sight.session(session), Stage::Gate));
+        let is_closed = |gate: &Gate| gate.done.len() < most && gate.since < lately;
+        let closed = self.gates.iter().find(|((of, _), gate)| of == session && is_closed(gate));
         if let Some(((_, after), _)) = closed {
             let what = format!("{host} was {what} while the gate after {after} was closed");
             found.add(Check::Looks, sight.at, what);
@@ -452,6 +455,20 @@ mod tests {
         check(&whole, &["KEY is taken back, and was done whole"]);
         // It may have died before it called it.
         check(&[taking_back, Said(Errand::Undo, done)], &[]);
+    }
+
+    #[test]
+    fn each_look_at_a_host_is_one_of_its_own() {
+        let mut known = Assessed::default();
+        let mut check = |key: &str, end: ActionEnd, expected: Option<bool>| {
+            known.hear(key, &end, 2);
+            assert_eq!(known.needed, expected, "{key}");
+        };
+        check("s/a/0/7", ActionEnd::Done, None);
+        check("s/a/1/7", ActionEnd::Stop, Some(false));
+        check("s/a/0/9", ActionEnd::Done, Some(false));
+        check("s/a/1/9", ActionEnd::Done, Some(true));
+        check("s/a/0/9", ActionEnd::Done, Some(true));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn reason(row: &Row) -> Option<&'static str> {
 
 /// True for what may be met and need not: between admission and dispatch, which is next to no time, lead time that was given
 /// is lost only to a statement, and a place among those that may be out only to somebody who takes another host out. A gate has no
-/// rule but that the host is the session's and that it goes on.
+/// rule but that the host is the session's and that it goes on, and fails by itself only if it takes too long.
 pub(super) fn is_seldom(row: &Row) -> bool {
     match row.table {
         Table::Withdrawal => matches!(row.words.as_str(), "R3" | "R6"),
