@@ -1,6 +1,5 @@
 //! Commands on hosts, through a real sshd: run once, as far as they were granted, whatever becomes of Fenix meanwhile.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tempfile::TempDir;
 use crate::hostile::wait_until_gone;
 use crate::http::{call, get};
 use crate::packages::sha256;
+use crate::port::Port;
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end, wait_within};
 
 /// What `ssh-upgrade` runs by itself.
@@ -21,6 +21,7 @@ const CHECK: &str = "sha256sum --check --strict --quiet -";
 struct Sshd {
     child: Child,
     folder: TempDir,
+    _port: Port,
 }
 
 impl Drop for Sshd {
@@ -43,9 +44,10 @@ impl Sshd {
         std::fs::copy(path("user_key.pub"), path("authorized_keys")).unwrap();
         // Where it goes when it is root; it says so itself if it is missing.
         drop(std::fs::create_dir_all("/run/sshd"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::new();
+        let address = port.address();
         let config = [
-            format!("ListenAddress 127.0.0.1:{port}"),
+            format!("ListenAddress {address}"),
             format!("HostKey {}", path("host_key")),
             format!("AuthorizedKeysFile {}", path("authorized_keys")),
             format!("PidFile {}", path("pid")),
@@ -65,13 +67,13 @@ impl Sshd {
         let client = [
             "Host *".to_owned(),
             "HostName 127.0.0.1".to_owned(),
-            format!("Port {port}"),
+            format!("Port {}", address.rsplit(':').next().unwrap()),
             format!("IdentityFile {}", path("user_key")),
             "IdentitiesOnly yes".to_owned(),
             format!("UserKnownHostsFile {}", path("known_hosts")),
         ];
         std::fs::write(path("ssh_config"), client.join("\n")).unwrap();
-        Sshd { child, folder }
+        Sshd { child, folder, _port: port }
     }
 
     fn path(&self, name: &str) -> String {

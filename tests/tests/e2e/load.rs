@@ -7,16 +7,11 @@ use std::sync::mpsc;
 use crate::alarm::{Traits, receive};
 use crate::events::Reader;
 use crate::http::get;
+use crate::port::Port;
 use crate::process::PATIENCE;
 use crate::rig::{Rig, sample_body, small_cloud, wait_for_end};
 
 const READERS: usize = 20;
-
-/// A URL whose port refuses connections.
-fn refusing() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}/maintenance", listener.local_addr().unwrap())
-}
 
 /// A URL where connections are taken and nothing is ever answered.
 fn silent() -> String {
@@ -66,7 +61,13 @@ fn nobody_waits_for_subscribers_that_are_dead_or_slow_nor_for_a_reader_that_does
     for (number, (url, _, _)) in slow.iter().enumerate() {
         rig.listen_as("watchers", &format!("slow-{number}"), "maintenance.*", url);
     }
-    rig.listen_as("watchers", "refusing", "maintenance.*", &refusing());
+    let refusing = Port::new();
+    rig.listen_as(
+        "watchers",
+        "refusing",
+        "maintenance.*",
+        &format!("http://{}/maintenance", refusing.address()),
+    );
     rig.listen_as("watchers", "silent", "maintenance.*", &silent());
     let mut idle = Reader::open(&rig, "", None);
     let readers: Vec<Reader> = (1..READERS).map(|_| Reader::open(&rig, "", None)).collect();

@@ -46,6 +46,7 @@ mod ordered;
 mod own_host;
 mod packages;
 mod page;
+mod port;
 mod power;
 mod rules;
 mod sample_manager;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::cloud::Cloud;
 use crate::http::{Reply, call_json, get};
+use crate::port::Port;
 use crate::process::{PATIENCE, Process, fenix_at, run};
 
 /// The project in [`small_cloud`].
@@ -43,6 +44,8 @@ pub(crate) struct Rig {
     /// What the server is told beside where things are.
     more: Vec<String>,
     place: Place,
+    /// Where the server and the cloud listen.
+    ports: [Port; 2],
 }
 
 /// Where and how a server runs.
@@ -72,11 +75,13 @@ impl Rig {
     pub(crate) fn start_in(spec: &Spec, more: &[&str], place: Place) -> Rig {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("rack.toml"), toml::to_string(spec).unwrap()).unwrap();
-        let cloud = Cloud { address: "127.0.0.1:0".to_owned() };
+        let ports = [Port::new(), Port::new()];
+        let cloud = Cloud { address: ports[1].address() };
         let more = more.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut rig = Rig { server: None, cloud_process: None, cloud, url: String::new(), dir, more, place };
+        let mut rig =
+            Rig { server: None, cloud_process: None, cloud, url: String::new(), dir, more, place, ports };
         rig.start_cloud();
-        rig.start_server("127.0.0.1:0");
+        rig.start_again();
         rig
     }
 
@@ -84,12 +89,12 @@ impl Rig {
         let (file, state) = (self.path("rack.toml"), self.path("cloud.state"));
         let listen = &self.cloud.address;
         let args = ["cloud", "sim", "--listen", listen, "--file", &file, "--state", &state];
-        let process = Process::start(&args);
-        self.cloud = Cloud { address: process.address.clone() };
-        self.cloud_process = Some(process);
+        self.cloud_process = Some(Process::start(&args));
     }
 
-    fn start_server(&mut self, listen: &str) {
+    /// Starts the server, at the same address each time.
+    pub(crate) fn start_again(&mut self) {
+        let listen = &self.ports[0].address();
         let data = self.place.data.as_deref().map_or_else(|| self.path("data"), |data| text(data).to_owned());
         let args = ["serve", "--listen", listen, "--data-dir", &data, "--cloud", &self.cloud.address];
         let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
@@ -158,12 +163,6 @@ impl Rig {
         self.kill_server();
         self.crash_cloud();
         self.start_again();
-    }
-
-    /// Starts the server again at the same address.
-    pub(crate) fn start_again(&mut self) {
-        let address = self.url.strip_prefix("http://").unwrap().to_owned();
-        self.start_server(&address);
     }
 
     /// The server's process.

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::stack::{BROKER_TLS, Stack, clouds_file, rig_dir};
 use crate::alarm::{Traits, receive};
 use crate::http::call_json;
+use crate::port::Port;
 use crate::process::Process;
 use crate::rig::{wait_ready, wait_within};
 
@@ -25,6 +26,7 @@ pub(crate) struct Fenix {
     pub(crate) url: String,
     dir: TempDir,
     more: String,
+    port: Port,
 }
 
 /// Writes the configuration of a server in that directory, and returns its file.
@@ -49,13 +51,15 @@ impl Fenix {
     /// The same with more in its configuration.
     pub(crate) fn start_with(more: &str) -> Fenix {
         let dir = TempDir::new().unwrap();
-        let mut fenix = Fenix { process: None, url: String::new(), dir, more: more.to_owned() };
-        fenix.go_on("127.0.0.1:0");
+        let port = Port::new();
+        let mut fenix = Fenix { process: None, url: String::new(), dir, more: more.to_owned(), port };
+        fenix.go_on();
         fenix
     }
 
-    fn go_on(&mut self, listen: &str) {
-        let file = configure(self.dir.path(), listen, &self.more);
+    /// At the same address each time.
+    fn go_on(&mut self) {
+        let file = configure(self.dir.path(), &self.port.address(), &self.more);
         let process = Process::start(&["serve", "--config", &file]);
         self.url.clone_from(&process.address);
         self.process = Some(process);
@@ -65,8 +69,7 @@ impl Fenix {
     /// Kills it in the middle of whatever it does, and starts it again at the same address.
     pub(crate) fn crash(&mut self) {
         self.process.take().unwrap().kill();
-        let address = self.url.strip_prefix("http://").unwrap().to_owned();
-        self.go_on(&address);
+        self.go_on();
     }
 
     /// Starts a session of `default` on all computes; its URL.
