@@ -50,7 +50,7 @@ pub struct Verdict {
 }
 
 /// One session's view of the state at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// Everything known.
     pub state: Arc<State>,

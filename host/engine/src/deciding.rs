@@ -1,6 +1,11 @@
 //! A woken session is decided: its workflow says what it wants, the rules say what may be, and what may be is
 //! recorded.
+//!
+//! All this is one step, unless the workflow takes long: then it decides beside, on what was known when it was asked, and
+//! everything else goes on. What it wants meets the rules as things are when it says so; and if something happened
+//! meanwhile that concerns the session, the session is decided again right after.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fenix_core::ask::MoveHow;
@@ -14,10 +19,11 @@ use fenix_core::session::{Close, Condition, HostStage, Phase};
 use fenix_core::time::Millis;
 use fenix_core::view::{Trigger, Verdict, View, Wakeup};
 
-use crate::Engine;
 use crate::asks::Question;
 use crate::carry::Carrier;
-use crate::ports::Workflows;
+use crate::event::{Basis, CallId, Order};
+use crate::ports::{WorkflowError, Workflows};
+use crate::{Engine, Owner};
 
 /// Most decisions of one session for one event: entering a phase wakes the workflow again, and eight phases are
 /// more than any session enters at once.
@@ -29,13 +35,15 @@ const MAX_REFUSALS: u32 = 3;
 /// Least time between two wake-ups that a workflow asks for: one that lies in the past must not spin.
 const LEAST_WAIT: Millis = Millis::from_secs(1);
 
+/// How often each session was decided for one event.
+pub(crate) type Rounds = BTreeMap<SessionId, u32>;
+
 impl Engine {
-    pub(crate) fn decide_woken(&mut self, workflows: &dyn Workflows) {
+    pub(crate) fn decide_woken(&mut self, mut rounds: Rounds, workflows: &dyn Workflows) {
         if self.state.held.is_some() {
             // They stay woken until it is over.
             return;
         }
-        let mut rounds = std::collections::BTreeMap::<SessionId, u32>::new();
         while let Some((session, trigger)) = self.next_woken() {
             let round = rounds.entry(session.clone()).or_default();
             *round += 1;
@@ -43,37 +51,87 @@ impl Engine {
                 self.park(&session, "the workflow does not come to rest".into());
                 continue;
             }
-            self.decide(&session, trigger, workflows);
+            let round = *round;
+            self.decide(&session, trigger, round, workflows);
         }
     }
 
     /// True if a session is to be decided that nothing holds up: what closings give free may wake one.
     pub(crate) fn has_woken(&self) -> bool {
-        let is_free = |id: &SessionId| !self.rereading.contains(id) && self.state.goes_on(id);
-        self.woken.keys().any(is_free)
+        self.woken.keys().any(|id| self.is_free(id) && self.state.goes_on(id))
     }
 
-    /// The next session to be decided; those that wait for the cloud to be read stay woken.
+    /// The next session to be decided; those that are not free stay woken.
     fn next_woken(&mut self) -> Option<(SessionId, Trigger)> {
-        let next = self.woken.keys().find(|session| !self.rereading.contains(*session)).cloned()?;
+        let next = self.woken.keys().find(|session| self.is_free(session)).cloned()?;
         self.woken.remove_entry(&next)
     }
 
-    fn decide(&mut self, id: &SessionId, trigger: Trigger, workflows: &dyn Workflows) {
-        let Some(session) = self.state.session(id).filter(|session| session.is_running()) else { return };
-        if session.packages.are_missing() {
-            self.fetch(id);
-            return;
-        }
-        if self.waits_for_a_verdict(id) {
+    /// True unless the cloud is to be read first, or the session is being decided.
+    fn is_free(&self, id: &SessionId) -> bool {
+        !self.rereading.contains(id) && !self.deciding.contains_key(id)
+    }
+
+    fn decide(&mut self, id: &SessionId, trigger: Trigger, round: u32, workflows: &dyn Workflows) {
+        if !self.may_be_decided(id) {
             return;
         }
         let Some(session) = self.state.session(id) else { return };
-        let digest = session.plan.workflow.digest.clone();
-        let view = View { state: Arc::clone(&self.state), session: id.clone(), now: self.now };
-        let verdict = workflows.decide(&digest, &view, &Wakeup { trigger, now: self.now });
-        drop(view);
-        match verdict {
+        let basis = Basis {
+            plugin: session.plan.workflow.digest.clone(),
+            view: View { state: Arc::clone(&self.state), session: id.clone(), now: self.now },
+            wakeup: Wakeup { trigger, now: self.now },
+        };
+        match workflows.decide_at_once(&basis.plugin, &basis.view, &basis.wakeup) {
+            Some(said) => {
+                drop(basis);
+                self.take(id, said);
+            }
+            None => self.have_decided(id, round, basis),
+        }
+    }
+
+    /// True if a workflow may be asked now, or be listened to. If not, what comes first is begun, and its end wakes the
+    /// session.
+    fn may_be_decided(&mut self, id: &SessionId) -> bool {
+        let Some(session) = self.state.session(id).filter(|session| session.is_running()) else {
+            return false;
+        };
+        if session.packages.are_missing() {
+            self.fetch(id);
+            return false;
+        }
+        !self.waits_for_a_verdict(id)
+    }
+
+    /// Has a decision made beside.
+    fn have_decided(&mut self, session: &SessionId, round: u32, basis: Basis) {
+        let id = self.new_call(Owner::Decision(session.clone()), None);
+        self.deciding.insert(session.clone(), round);
+        self.agenda.touch(session);
+        self.orders.push(Order::Decide { id, basis: Box::new(basis) });
+    }
+
+    /// Takes what was decided beside; says in which round that was.
+    pub(crate) fn decided(
+        &mut self,
+        call: CallId,
+        said: Result<Verdict, WorkflowError>,
+    ) -> Option<(SessionId, u32)> {
+        let Owner::Decision(id) = self.awaited.remove(&call)?.owner else { return None };
+        let round = self.deciding.remove(&id)?;
+        self.agenda.touch(&id);
+        if self.state.held.is_some() || !self.is_free(&id) {
+            // What it decided on is not believed any more.
+            self.wake(&id, Trigger::Changed);
+        } else if self.may_be_decided(&id) {
+            self.take(&id, said);
+        }
+        Some((id, round))
+    }
+
+    fn take(&mut self, id: &SessionId, said: Result<Verdict, WorkflowError>) {
+        match said {
             Ok(verdict) => self.take_verdict(id, verdict),
             Err(error) => {
                 self.record(id, Body::Undecided { why: error.to_string() });

@@ -2,14 +2,17 @@
 
 use fenix_core::ask::Ask;
 use fenix_core::caller::Caller;
-use fenix_core::id::SessionId;
+use fenix_core::id::{Digest, SessionId};
 use fenix_core::message::{Message, Subscription};
 use fenix_core::package::PackageSpec;
 use fenix_core::session::{Pin, Stage};
 use fenix_core::time::{Millis, Time};
+use fenix_core::view::{Verdict, View, Wakeup};
 
 use crate::command::{Answer, Command, CommandError};
-use crate::ports::{ActionError, Assignment, Brought, CloudCall, CloudError, CloudReply, Progress};
+use crate::ports::{
+    ActionError, Assignment, Brought, CloudCall, CloudError, CloudReply, Progress, WorkflowError,
+};
 
 /// Names one order while its result is awaited; never reused within one run of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +35,8 @@ pub enum Event {
     ActionReturned(CallId, Result<Progress, ActionError>),
     /// What [`Order::Fetch`] asked for is here, and its plug-ins can run; or why not, for people.
     Fetched(CallId, Result<Brought, String>),
+    /// The workflow decided what [`Order::Decide`] asks.
+    Decided(CallId, Result<Verdict, WorkflowError>),
     /// The clock was set forward by so much, as [`crate::clock::SteadyClock`] tells: nobody had this time.
     ClockJumped(Millis),
     /// The time that [`crate::Engine::next_due`] named has come.
@@ -81,6 +86,13 @@ pub enum Order {
         /// What to bring.
         wanted: Box<Wanted>,
     },
+    /// Have a workflow decide that takes long over it. Takes as long as its limits let it.
+    Decide {
+        /// Names the result.
+        id: CallId,
+        /// What it decides on.
+        basis: Box<Basis>,
+    },
     /// Answer a command.
     Answer {
         /// Names the command.
@@ -88,6 +100,17 @@ pub enum Order {
         /// The answer.
         answer: Result<Answer, CommandError>,
     },
+}
+
+/// What a workflow decides on, as [`crate::ports::Workflows::decide`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The workflow.
+    pub plugin: Digest,
+    /// What it sees: what was known when it was asked.
+    pub view: View,
+    /// Why it was woken.
+    pub wakeup: Wakeup,
 }
 
 /// What a session brings, and the plug-ins that it names.

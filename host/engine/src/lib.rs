@@ -42,6 +42,7 @@ use fenix_core::state::State;
 use fenix_core::time::Time;
 use fenix_core::view::Trigger;
 
+use crate::deciding::Rounds;
 use crate::event::{CallId, Event, Order};
 use crate::ports::{CloudCall, Journal, JournalError, Workflows};
 
@@ -60,6 +61,8 @@ enum Owner {
     Message(SessionId, MessageId, SubscriptionId),
     /// What a session brings.
     Packages(SessionId),
+    /// A decision.
+    Decision(SessionId),
 }
 
 /// An order whose result is awaited.
@@ -92,6 +95,8 @@ pub struct Engine {
     reader: observe::Reader,
     /// Sessions to be decided, and why.
     woken: BTreeMap<SessionId, Trigger>,
+    /// Sessions whose decision is made beside, and the round of each.
+    deciding: BTreeMap<SessionId, u32>,
     /// How often in a row an action of a session was ended by the sandbox. Not recorded: a restart begins anew.
     traps: BTreeMap<(SessionId, Digest), u32>,
     /// Sessions that are not decided before the cloud was read again.
@@ -117,6 +122,7 @@ impl Engine {
             reaching: BTreeSet::new(),
             reader: observe::Reader::default(),
             woken: BTreeMap::new(),
+            deciding: BTreeMap::new(),
             traps: BTreeMap::new(),
             rereading: BTreeSet::new(),
             agenda: agenda::Agenda::default(),
@@ -177,18 +183,20 @@ impl Engine {
             self.extend_open_asks();
         }
         self.open_agenda();
+        let mut rounds = Rounds::new();
         match event {
             Event::Command(ticket, by, command) => self.command(ticket, by, command),
             Event::CloudReturned(id, result) => self.cloud_returned(id, result),
             Event::Delivered(id, result) => self.delivered(id, result),
             Event::ActionReturned(id, result) => self.action_returned(id, result),
             Event::Fetched(id, result) => self.fetched(id, result),
+            Event::Decided(id, result) => rounds.extend(self.decided(id, result)),
             Event::ClockJumped(by) => self.clock_jumped(by),
             Event::Tick => {}
         }
         self.run_timers();
         self.expire_messages();
-        self.decide_woken(workflows);
+        self.decide_woken(rounds, workflows);
         self.close_sessions();
         self.deliver_messages();
         self.settle_agenda();

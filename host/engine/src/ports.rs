@@ -277,6 +277,17 @@ pub trait Workflows {
     /// # Errors
     /// The plug-in gave up, was ended, or cannot run; nothing that it planned counts.
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError>;
+
+    /// The same for one that waits, and lets everybody else wait: the engine. `None` if it takes too long for that; then
+    /// [`crate::event::Order::Decide`] has it made beside.
+    fn decide_at_once(
+        &self,
+        plugin: &Digest,
+        view: &View,
+        wakeup: &Wakeup,
+    ) -> Option<Result<Verdict, WorkflowError>> {
+        Some(self.decide(plugin, view, wakeup))
+    }
 }
 
 /// Why the journal did not take a batch.

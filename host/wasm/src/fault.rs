@@ -70,6 +70,12 @@ impl ResourceLimiter for Memory {
     }
 }
 
+/// True if a call was ended for computing too long, and not for what it did.
+pub(crate) fn is_slowness(error: &Error) -> bool {
+    matches!(error.downcast_ref::<Trap>(), Some(Trap::OutOfFuel))
+        || matches!(error.downcast_ref::<Breach>(), Some(Breach::Time { .. }))
+}
+
 /// Says why a call was ended, in one line.
 pub(crate) fn describe(error: &Error, log: &Lines) -> String {
     let mut words = match (error.downcast_ref::<Breach>(), error.downcast_ref::<Trap>()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Largest component in bytes. A Rust plug-in has 0.1 MB; one that carries a Python interpreter has 18 MB.
 pub const COMPONENT_BYTES: usize = 32 * 1024 * 1024;
 
-/// Instructions of one decision, roughly, whatever it is about: some 30 ms of computing, for which all other sessions wait.
+/// Instructions of one decision, roughly, whatever it is about: some 30 ms of computing.
 const DECISION_FUEL: u64 = 30_000_000;
 
 /// So many more for each host of the infrastructure: `default` takes less than a fifth of it in a session of a thousand.
@@ -15,6 +15,16 @@ const DECISION_FUEL_EACH: u64 = 100_000;
 pub fn decision_fuel(hosts: usize) -> u64 {
     DECISION_FUEL + DECISION_FUEL_EACH * hosts as u64
 }
+
+/// Instructions of a decision for which everybody else waits; one that takes more is made beside. `default` takes less over
+/// a hundred hosts.
+pub const BRIEF_FUEL: u64 = 4_000_000;
+
+/// Time of such a decision.
+pub const BRIEF_TIME: Duration = Duration::from_millis(10);
+
+/// Sessions that are remembered for taking longer.
+pub(crate) const MOST_SLOW: usize = 1000;
 
 /// Instructions of one call of an action, roughly. Waiting is done between calls, not in them.
 pub const ACTION_FUEL: u64 = 1_000_000_000;

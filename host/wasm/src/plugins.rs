@@ -1,12 +1,12 @@
 //! The registry: components that may run, by digest.
 
 use fenix_core::grant::Right;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use fenix_core::id::Digest;
+use fenix_core::id::{Digest, SessionId};
 use fenix_core::session::Pin;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
@@ -162,6 +162,8 @@ struct Shared {
     pace: OnceLock<Pace>,
     meter: OnceLock<Arc<dyn Meter>>,
     compiler: OnceLock<Arc<dyn Compiler>>,
+    /// Sessions whose last decision took more than [`limits::BRIEF_FUEL`] or [`limits::BRIEF_TIME`].
+    slow: Mutex<BTreeSet<SessionId>>,
 }
 
 #[derive(Default)]
@@ -192,7 +194,8 @@ impl Plugins {
             .map_err(unsupported)?;
         let (loaded, pace) = (RwLock::default(), OnceLock::new());
         let (meter, compiler) = (OnceLock::new(), OnceLock::new());
-        let shared = Shared { engine, workflows, actions, cache, loaded, pace, meter, compiler };
+        let slow = Mutex::default();
+        let shared = Shared { engine, workflows, actions, cache, loaded, pace, meter, compiler, slow };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -265,6 +268,25 @@ impl Plugins {
     pub(crate) fn code<'a>(&self, loaded: &'a Loaded) -> Result<&'a Code, String> {
         let code = loaded.code.get_or_init(|| self.link(&loaded.info, loaded.component));
         code.as_ref().map_err(ToString::to_string)
+    }
+
+    /// True if the workflow of a session is known to take long over its decisions.
+    pub(crate) fn is_slow(&self, session: &SessionId) -> bool {
+        self.shared.slow.lock().unwrap_or_else(PoisonError::into_inner).contains(session)
+    }
+
+    /// Notes whether it took long.
+    pub(crate) fn note_slow(&self, session: &SessionId, is_slow: bool) {
+        let mut slow = self.shared.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_slow {
+            slow.remove(session);
+            return;
+        }
+        // Those of sessions that are over with them: which ones are slow is found again by one decision each.
+        if slow.len() >= limits::MOST_SLOW {
+            slow.clear();
+        }
+        slow.insert(session.clone());
     }
 
     fn link(&self, info: &PluginInfo, component: &[u8]) -> Result<Code, AttachError> {

@@ -1,6 +1,6 @@
 //! One decision: a fresh instance, a view, a list of what was planned.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fenix_core::decision::Planned;
 use fenix_core::id::Digest;
@@ -9,7 +9,7 @@ use fenix_engine::ports::{WorkflowError, Workflows};
 
 use crate::bindings::workflow::WorkflowPluginPre;
 use crate::bindings::workflow::exports::fenix::plugin::workflow as wit;
-use crate::fault::{Breach, Memory, describe};
+use crate::fault::{Breach, Memory, describe, is_slowness};
 use crate::meter::Spent;
 use crate::plugins::{Code, Plugins};
 use crate::text::{Lines, clean};
@@ -31,7 +31,7 @@ pub(crate) struct Deciding {
 }
 
 impl Deciding {
-    fn new(view: View, session: SessionInfo) -> Self {
+    fn new(view: View, session: SessionInfo, time: Duration) -> Self {
         Deciding {
             view,
             session,
@@ -41,7 +41,7 @@ impl Deciding {
             log: Lines::default(),
             memory: Memory::default(),
             calls: 0,
-            until: Instant::now() + limits::DECISION_TIME,
+            until: Instant::now() + time,
         }
     }
 
@@ -58,33 +58,97 @@ impl Deciding {
     }
 }
 
+/// Why there is no verdict.
+struct Undecided {
+    why: WorkflowError,
+    /// With more fuel or time there might be one.
+    is_slow: bool,
+}
+
 impl Workflows for Plugins {
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
-        let unusable = |why: String| WorkflowError::Unusable(why);
-        let loaded =
-            self.loaded(plugin).ok_or_else(|| unusable(format!("no plug-in {plugin} is attached")))?;
-        let Code::Workflow(code) = self.code(&loaded).map_err(unusable)? else {
-            return Err(unusable(format!("{} is a plug-in of kind {}", loaded.info.name, loaded.info.kind)));
-        };
-        let session =
-            view.session().ok_or_else(|| unusable(format!("session {} was removed", view.session)))?;
-        let deciding = Deciding::new(view.clone(), session);
+        let begun = Instant::now();
         let most = limits::decision_fuel(view.state.inventory.host_count());
-        let mut store = self.store(deciding, most).map_err(unusable)?;
+        let (said, fuel) = self.decide_with(most, limits::DECISION_TIME, plugin, view, wakeup);
+        // Far enough within the limits that it is not tried in vain every other time.
+        if fuel < limits::BRIEF_FUEL / 2 && begun.elapsed() < limits::BRIEF_TIME / 2 {
+            self.note_slow(&view.session, false);
+        }
+        said.map_err(|undecided| undecided.why)
+    }
+
+    fn decide_at_once(
+        &self,
+        plugin: &Digest,
+        view: &View,
+        wakeup: &Wakeup,
+    ) -> Option<Result<Verdict, WorkflowError>> {
+        if self.is_slow(&view.session) {
+            return None;
+        }
+        let (said, _) = self.decide_with(limits::BRIEF_FUEL, limits::BRIEF_TIME, plugin, view, wakeup);
+        if said.as_ref().is_err_and(|undecided| undecided.is_slow) {
+            self.note_slow(&view.session, true);
+            return None;
+        }
+        Some(said.map_err(|undecided| undecided.why))
+    }
+}
+
+impl Plugins {
+    /// One decision with so much fuel and time, and the fuel that it took.
+    fn decide_with(
+        &self,
+        fuel: u64,
+        time: Duration,
+        plugin: &Digest,
+        view: &View,
+        wakeup: &Wakeup,
+    ) -> (Result<Verdict, Undecided>, u64) {
+        let unusable =
+            |why: String| (Err(Undecided { why: WorkflowError::Unusable(why), is_slow: false }), 0);
+        let Some(loaded) = self.loaded(plugin) else {
+            return unusable(format!("no plug-in {plugin} is attached"));
+        };
+        let code = match self.code(&loaded) {
+            Ok(Code::Workflow(code)) => code,
+            Ok(Code::Action(_)) => {
+                return unusable(format!("{} is a plug-in of kind {}", loaded.info.name, loaded.info.kind));
+            }
+            Err(why) => return unusable(why),
+        };
+        let Some(session) = view.session() else {
+            return unusable(format!("session {} was removed", view.session));
+        };
+        let mut store = match self.store(Deciding::new(view.clone(), session, time), fuel) {
+            Ok(store) => store,
+            Err(why) => return unusable(why),
+        };
         store.limiter(|host| &mut host.memory);
         let answer = call(code, &mut store, *wakeup);
-        let fuel = most - store.get_fuel().unwrap_or_default();
-        self.spent(&loaded.info, Spent { fuel, ..Spent::default() });
-        let host = store.into_data();
-        let name = &loaded.info.name;
-        match answer {
-            Ok(Ok(waiting)) => Ok(Verdict {
-                planned: host.planned,
-                waiting: convert::waiting(&waiting),
-                log: host.log.finish(),
-            }),
-            Ok(Err(error)) => Err(WorkflowError::GaveUp(format!("{name}: {}", words(&error)))),
-            Err(error) => Err(WorkflowError::Trapped(format!("{name}: {}", describe(&error, &host.log)))),
+        let used = fuel - store.get_fuel().unwrap_or_default();
+        self.spent(&loaded.info, Spent { fuel: used, ..Spent::default() });
+        (said(&loaded.info.name, answer, store.into_data()), used)
+    }
+}
+
+/// What a workflow said.
+fn said(
+    name: &str,
+    answer: wasmtime::Result<Result<wit::Waiting, wit::Error>>,
+    host: Deciding,
+) -> Result<Verdict, Undecided> {
+    match answer {
+        Ok(Ok(waiting)) => {
+            Ok(Verdict { planned: host.planned, waiting: convert::waiting(&waiting), log: host.log.finish() })
+        }
+        Ok(Err(error)) => {
+            let why = WorkflowError::GaveUp(format!("{name}: {}", words(&error)));
+            Err(Undecided { why, is_slow: false })
+        }
+        Err(error) => {
+            let why = WorkflowError::Trapped(format!("{name}: {}", describe(&error, &host.log)));
+            Err(Undecided { why, is_slow: is_slowness(&error) })
         }
     }
 }

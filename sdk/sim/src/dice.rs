@@ -38,6 +38,10 @@ pub enum Purpose {
     Looks = 113,
     /// Where Fenix itself runs.
     OwnHost = 114,
+    /// Which decisions workflows take long over, and how long.
+    Thinking = 115,
+    /// In which scenarios workflows do.
+    SlowWorkflows = 116,
 }
 
 /// One stream of numbers.

@@ -1,5 +1,7 @@
 //! Workflows and actions, as a simulation runs them: at once, whatever virtual time they are said to take.
 
+use std::cell::RefCell;
+
 use fenix_core::id::{Digest, HostId};
 use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
 use fenix_core::session::Pin;
@@ -9,6 +11,8 @@ use fenix_engine::ports::{
 };
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
 use fenix_wasm::{ActionRunner, AttachError, Capabilities, Level, SetUpError, ValueError};
+
+use crate::dice::Dice;
 
 /// What an action may do to the cloud while it is called.
 pub trait Hand {
@@ -135,10 +139,25 @@ impl Capabilities for Grip<'_> {
 }
 
 /// Plug-ins as the engine's port.
-pub(crate) struct AsWorkflows<'a>(pub(crate) &'a dyn Plugins);
+pub(crate) struct AsWorkflows<'a> {
+    pub(crate) plugins: &'a dyn Plugins,
+    pub(crate) thinking: RefCell<&'a mut Dice>,
+    /// How many decisions of a thousand take long.
+    pub(crate) slow: u32,
+}
 
 impl Workflows for AsWorkflows<'_> {
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
-        self.0.decide(plugin, view, wakeup)
+        self.plugins.decide(plugin, view, wakeup)
+    }
+
+    fn decide_at_once(
+        &self,
+        plugin: &Digest,
+        view: &View,
+        wakeup: &Wakeup,
+    ) -> Option<Result<Verdict, WorkflowError>> {
+        let is_slow = self.thinking.borrow_mut().chance(self.slow);
+        (!is_slow).then(|| self.decide(plugin, view, wakeup))
     }
 }

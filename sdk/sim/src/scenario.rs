@@ -165,6 +165,8 @@ pub struct Faults {
     pub action_call_unclear: u32,
     /// How many changes that actions call for of a thousand are accepted and never done.
     pub action_call_swallowed: u32,
+    /// How many decisions of a thousand a workflow takes long over.
+    pub slow_decisions: u32,
     /// What happens to single calls that change the cloud.
     pub calls: Vec<CallFault>,
     /// Fenix is killed.

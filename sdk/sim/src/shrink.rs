@@ -187,7 +187,7 @@ fn single_odds() -> Vec<Cut> {
         |it| &mut it.cloud.failures.reboot_kills,
         |it| &mut it.cloud.failures.crash_kills,
     ];
-    let rates: [fn(&mut Scenario) -> &mut u32; 14] = [
+    let rates: [fn(&mut Scenario) -> &mut u32; 15] = [
         |it| &mut it.cloud.others.boot_per_hour,
         |it| &mut it.cloud.others.delete_per_hour,
         |it| &mut it.cloud.others.resize_per_hour,
@@ -202,6 +202,7 @@ fn single_odds() -> Vec<Cut> {
         |it| &mut it.faults.action_call_lost,
         |it| &mut it.faults.action_call_unclear,
         |it| &mut it.faults.action_call_swallowed,
+        |it| &mut it.faults.slow_decisions,
     ];
     let odds = odds.into_iter().map(|of| Box::new(move |it: &mut Scenario| set(of(it), 0.0)) as Cut);
     let rates = rates.into_iter().map(|of| Box::new(move |it: &mut Scenario| set(of(it), 0)) as Cut);

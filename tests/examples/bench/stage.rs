@@ -163,7 +163,7 @@ impl Stage {
                 self.push(CLOUD_ANSWERS_IN, Event::Delivered(id, Ok(())));
                 self.answer(&envelope);
             }
-            Order::RunAction { .. } | Order::Fetch { .. } | Order::Answer { .. } => {}
+            Order::RunAction { .. } | Order::Fetch { .. } | Order::Decide { .. } | Order::Answer { .. } => {}
         }
     }
 

@@ -62,6 +62,27 @@ fn plug_ins_that_loop_or_eat_are_ended_by_name_and_everybody_else_goes_on() {
     assert_eq!(wait_for_end(&good)["state"], "MAINTENANCE_DONE");
 }
 
+#[test]
+fn one_that_takes_long_is_listened_to() {
+    let folder = TempDir::new().unwrap();
+    let thinks = "(loop $again
+         (local.set $i (i32.add (local.get $i) (i32.const 1)))
+         (br_if $again (i32.lt_u (local.get $i) (i32.const 1500000))))
+         (call $fail (i32.const 100) (i32.const 4))";
+    let component = named(&workflow(thinks, r#"(data (i32.const 100) "well")"#), "think");
+    std::fs::write(folder.path().join("think.wasm"), component).unwrap();
+    let rig = Rig::start_with(&small_cloud(), &["--plugin-dir", folder.path().to_str().unwrap()]);
+    for _ in 0..2 {
+        let mut body = sample_body(&["compute-1"]);
+        body["workflow"] = json!("think");
+        let end = wait_for_end(&rig.begin(&body));
+        assert_eq!(
+            (end["state"].as_str(), end["reason"].as_str()),
+            (Some("MAINTENANCE_FAILED"), Some("well"))
+        );
+    }
+}
+
 /// Waits until a deleted session is no longer there.
 pub(crate) fn wait_until_gone(session: &str) {
     let mut from = 0;

@@ -3,7 +3,7 @@
 //! test answers them. Time passes only when the test says so.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fenix_core::ask::{Ask, AskKind, MoveHow, Reply};
 use fenix_core::decision::{Decision, Planned, Waiting};
@@ -18,7 +18,7 @@ use fenix_core::state::State;
 use fenix_core::time::{Millis, Time};
 use fenix_core::view::{Trigger, Verdict, View, Wakeup};
 use fenix_engine::command::{Answer, Command, CommandError};
-use fenix_engine::event::{CallId, DeliveryError, Envelope, Event, Order, Ticket, Wanted};
+use fenix_engine::event::{Basis, CallId, DeliveryError, Envelope, Event, Order, Ticket, Wanted};
 use fenix_engine::ports::{
     ActionError, Assignment, CloudCall, CloudError, CloudReply, Journal, JournalError, Progress,
     WorkflowError, Workflows,
@@ -45,6 +45,8 @@ pub(crate) type Said = Result<Verdict, WorkflowError>;
 pub(crate) struct Script {
     said: RefCell<BTreeMap<SessionId, VecDeque<Said>>>,
     pub(crate) woken: RefCell<Vec<(SessionId, Trigger)>>,
+    /// Sessions whose workflow takes long: it decides beside.
+    pub(crate) slow: BTreeSet<SessionId>,
 }
 
 impl Workflows for Script {
@@ -52,6 +54,10 @@ impl Workflows for Script {
         self.woken.borrow_mut().push((view.session.clone(), wakeup.trigger));
         let next = self.said.borrow_mut().get_mut(&view.session).and_then(VecDeque::pop_front);
         next.unwrap_or_else(|| Ok(verdict([], Some(wakeup.now + secs(1)))))
+    }
+
+    fn decide_at_once(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Option<Said> {
+        (!self.slow.contains(&view.session)).then(|| self.decide(plugin, view, wakeup))
     }
 }
 
@@ -130,6 +136,8 @@ pub(crate) struct World {
     pub(crate) actions: VecDeque<(CallId, Assignment)>,
     /// What is to be fetched.
     pub(crate) fetches: VecDeque<(CallId, Wanted)>,
+    /// What workflows think about.
+    pub(crate) thoughts: VecDeque<(CallId, Basis)>,
     /// Every change that was ever ordered of the cloud.
     pub(crate) changes: Vec<CloudCall>,
     answers: Vec<Result<Answer, CommandError>>,
@@ -158,6 +166,7 @@ impl World {
             mail: VecDeque::new(),
             actions: VecDeque::new(),
             fetches: VecDeque::new(),
+            thoughts: VecDeque::new(),
             changes: Vec::new(),
             answers: Vec::new(),
             due: VecDeque::new(),
@@ -246,6 +255,7 @@ impl World {
             Order::Deliver { id, envelope } => self.mail.push_back((id, *envelope)),
             Order::RunAction { id, assignment } => self.actions.push_back((id, *assignment)),
             Order::Fetch { id, wanted } => self.fetches.push_back((id, *wanted)),
+            Order::Decide { id, basis } => self.thoughts.push_back((id, *basis)),
             Order::Answer { answer, .. } => self.answers.push(answer),
         }
     }
@@ -269,6 +279,13 @@ impl World {
     /// Puts in what a workflow says when it is next woken.
     pub(crate) fn say(&mut self, session: &str, said: Said) {
         self.script.said.borrow_mut().entry(session.into()).or_default().push_back(said);
+    }
+
+    /// The workflow that thinks longest has decided.
+    pub(crate) fn decides(&mut self) {
+        let (id, basis) = self.thoughts.pop_front().unwrap();
+        let said = self.script.decide(&basis.plugin, &basis.view, &basis.wakeup);
+        self.event(Event::Decided(id, said));
     }
 
     /// Answers the oldest waiting call.

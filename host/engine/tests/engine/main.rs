@@ -18,6 +18,7 @@ mod packages;
 mod replay;
 mod replies;
 mod services;
+mod slow;
 mod standing;
 mod values;
 mod work;

@@ -106,9 +106,29 @@ impl<P: Workflows> Workflows for Counted<P> {
     fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
         let begun = Instant::now();
         let result = self.port.decide(plugin, view, wakeup);
+        self.decided(plugin, begun, &result);
+        result
+    }
+
+    fn decide_at_once(
+        &self,
+        plugin: &Digest,
+        view: &View,
+        wakeup: &Wakeup,
+    ) -> Option<Result<Verdict, WorkflowError>> {
+        let begun = Instant::now();
+        let result = self.port.decide_at_once(plugin, view, wakeup)?;
+        self.decided(plugin, begun, &result);
+        Some(result)
+    }
+}
+
+impl<P> Counted<P> {
+    /// Counts a decision that was begun then.
+    fn decided(&self, plugin: &Digest, begun: Instant, result: &Result<Verdict, WorkflowError>) {
         let labels = vec![("plugin", self.name(plugin))];
         self.metrics.workflow_seconds.get_or_create(&labels).observe(begun.elapsed().as_secs_f64());
-        if let Err(error) = &result {
+        if let Err(error) = result {
             let why = match error {
                 WorkflowError::GaveUp(_) => "gave-up",
                 WorkflowError::Trapped(_) => "trapped",
@@ -116,7 +136,6 @@ impl<P: Workflows> Workflows for Counted<P> {
             };
             self.metrics.workflow_errors.get_or_create(&[labels, vec![("why", why.into())]].concat()).inc();
         }
-        result
     }
 }
 

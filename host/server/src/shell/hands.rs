@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fenix_cloud::Cloud;
-use fenix_engine::event::{CALL_LIMIT_SECS, CallId, DeliveryError, Envelope, Event, Order, Wanted};
-use fenix_engine::ports::{ActionError, Assignment, Brought, CloudCall, CloudError, Progress};
+use fenix_engine::event::{Basis, CALL_LIMIT_SECS, CallId, DeliveryError, Envelope, Event, Order, Wanted};
+use fenix_engine::ports::{
+    ActionError, Assignment, Brought, CloudCall, CloudError, Progress, WorkflowError, Workflows,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -22,6 +24,11 @@ const MAX_CALLS: usize = 32;
 
 /// Actions at work at a time; each holds a thread while it computes or calls.
 const MAX_ACTIONS: usize = 16;
+
+/// Decisions at a time that take long: half of the processors, so that the writer and those who call always have one.
+fn most_decisions() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
+}
 
 /// Runs action components.
 pub trait ActionPort: Send + Sync {
@@ -55,6 +62,7 @@ pub struct Hands {
     calls: Arc<Semaphore>,
     lanes: Arc<Lanes>,
     at_work: Arc<Semaphore>,
+    thinking: Arc<Semaphore>,
 }
 
 impl Hands {
@@ -77,6 +85,7 @@ impl Hands {
             calls: Arc::new(Semaphore::new(MAX_CALLS)),
             lanes: Arc::new(Lanes::new()),
             at_work: Arc::new(Semaphore::new(MAX_ACTIONS)),
+            thinking: Arc::new(Semaphore::new(most_decisions())),
         }
     }
 
@@ -87,8 +96,8 @@ impl Hands {
             Order::Deliver { id, envelope } => self.deliver(id, *envelope),
             Order::RunAction { id, assignment } => self.run_action(id, *assignment),
             Order::Fetch { id, wanted } => self.fetch(id, wanted),
-            // Answers are the writer's own.
-            Order::Answer { .. } => {}
+            // The writer's own: it knows the workflows, and whom to answer.
+            Order::Decide { .. } | Order::Answer { .. } => {}
         }
     }
 
@@ -131,6 +140,20 @@ impl Hands {
             let run = tokio::task::spawn_blocking(move || actions.run(&assignment));
             let result = run.await.unwrap_or_else(|fault| Err(ActionError::Trapped(fault.to_string())));
             desk.bring_back(Event::ActionReturned(id, result)).await;
+        });
+    }
+
+    /// Has a workflow decide, and returns at once.
+    pub(crate) fn decide(&self, id: CallId, basis: Box<Basis>, workflows: Arc<dyn Workflows + Send + Sync>) {
+        let (desk, thinking) = (self.desk.clone(), self.thinking.clone());
+        self.runtime.spawn(async move {
+            let _permit = thinking.acquire_owned().await;
+            let decision = tokio::task::spawn_blocking(move || {
+                let Basis { plugin, view, wakeup } = &*basis;
+                workflows.decide(plugin, view, wakeup)
+            });
+            let said = decision.await.unwrap_or_else(|fault| Err(WorkflowError::Trapped(fault.to_string())));
+            desk.bring_back(Event::Decided(id, said)).await;
         });
     }
 

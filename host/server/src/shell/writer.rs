@@ -211,8 +211,11 @@ impl Room {
                     self.under_way += 1;
                     self.hands.carry_out(order);
                 }
-                // Neither is waited for when the server ends: the next one does it again, and knows what is here already.
+                // None of them is waited for when the server ends: the next one does it again, and knows what is here already.
                 Order::Deliver { .. } | Order::Fetch { .. } => self.hands.carry_out(order),
+                Order::Decide { id, basis } => {
+                    self.hands.decide(id, basis, self.parts.workflows.clone());
+                }
             }
         }
         Ok(())
@@ -256,6 +259,7 @@ impl Room {
             Event::Command(..)
             | Event::Delivered(..)
             | Event::Fetched(..)
+            | Event::Decided(..)
             | Event::ClockJumped(_)
             | Event::Tick => {}
         }

@@ -1,6 +1,7 @@
 //! Whatever a workflow does, the call ends with a named error, and the next one is as if nothing had been.
 
-use fenix_core::view::Verdict;
+use fenix_core::id::Digest;
+use fenix_core::view::{Trigger, Verdict, Wakeup};
 use fenix_engine::ports::{WorkflowError, Workflows};
 use fenix_wasm::Plugins;
 
@@ -37,6 +38,62 @@ fn forever(body: &str) -> String {
 fn an_endless_loop_is_ended_and_the_function_named() {
     let spin = "(func $spin (loop $again (br $again)))";
     check("(call $spin)", spin, &["computed for too long", "in spin < "]);
+}
+
+/// A workflow that computes for long when it is woken by a timer, and then decides like any other.
+fn thinker() -> Vec<u8> {
+    let counting = "(loop $again
+         (global.set $n (i32.add (global.get $n) (i32.const 1)))
+         (br_if $again (i32.lt_u (global.get $n) (i32.const 1500000))))";
+    let body = format!("(if (i32.eq (local.get $trigger) (i32.const {TIMER})) (then {counting}))");
+    workflow(&body, "(global $n (mut i32) (i32.const 0))")
+}
+
+/// The place of `timer` among the triggers of the contract.
+const TIMER: u32 = 2;
+
+/// A workflow, and where it runs: with no other, since all have the same session here.
+struct Alone {
+    plugins: Plugins,
+    digest: Digest,
+}
+
+impl Alone {
+    fn of(component: &[u8]) -> Alone {
+        let plugins = Plugins::new(None).unwrap();
+        let digest = plugins.attach(component).unwrap().digest;
+        Alone { plugins, digest }
+    }
+
+    fn decide(&self, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
+        self.plugins.decide(&self.digest, &view(), wakeup)
+    }
+
+    fn decide_at_once(&self, wakeup: &Wakeup) -> Option<Result<Verdict, WorkflowError>> {
+        self.plugins.decide_at_once(&self.digest, &view(), wakeup)
+    }
+}
+
+#[test]
+fn nobody_waits_for_one_that_takes_long() {
+    let (thinker, spinner) = (Alone::of(&thinker()), Alone::of(&workflow(&forever("(nop)"), "")));
+    let timer = Wakeup { trigger: Trigger::Timer, ..WAKEUP };
+    for _ in 0..2 {
+        assert_eq!(thinker.decide_at_once(&timer), None);
+        assert_eq!(spinner.decide_at_once(&timer), None);
+    }
+    assert!(matches!(Alone::of(&workflow("", "")).decide_at_once(&timer), Some(Ok(_))));
+    // Elsewhere it has all the fuel that there is.
+    assert!(thinker.decide(&timer).is_ok());
+    assert!(matches!(spinner.decide(&timer), Err(WorkflowError::Trapped(_))));
+    assert_eq!(thinker.decide_at_once(&WAKEUP), None, "it took long the last time");
+    // On a machine that does other work a decision may take long though it is none.
+    let is_quick_again = |_| {
+        thinker.decide(&WAKEUP).unwrap();
+        thinker.decide_at_once(&WAKEUP).is_some()
+    };
+    assert!((0..1000).any(is_quick_again));
+    assert_eq!(spinner.decide_at_once(&WAKEUP), None);
 }
 
 #[test]

@@ -219,6 +219,8 @@ pub(super) struct Undone {
     /// Hosts on which taking back failed, or that somebody else put into service in the middle of the work: what was begun
     /// stays as it is.
     stays: BTreeSet<Place>,
+    /// When somebody else last put a host into service, or an instance came to it.
+    taken: BTreeMap<Place, Time>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -234,6 +236,10 @@ impl Checker for Undone {
         match what {
             Truth::ActionCalled { session, errand: Errand::Work, host: Some(host), key, .. } => {
                 let place = (session.clone(), host.clone());
+                if self.taken.get(&place).is_some_and(|since| *since >= sight.lately()) {
+                    // Work had begun when that was seen.
+                    self.stays.insert(place.clone());
+                }
                 // What was given up because of somebody else never ends.
                 let stays = self.stays.contains(&place);
                 let work = self.work.entry(place).or_default();
@@ -301,8 +307,9 @@ impl Undone {
         if let Some(session) = sight.owner(host) {
             let place = (session.clone(), host.clone());
             if self.work.contains_key(&place) {
-                self.stays.insert(place);
+                self.stays.insert(place.clone());
             }
+            self.taken.insert(place, sight.at);
         }
     }
 }
@@ -334,7 +341,7 @@ mod tests {
 
     const HOST: &str = "a";
 
-    /// What happens next in a story, a minute after what happened before it.
+    /// What happens next in a story.
     #[derive(Clone, Copy)]
     enum Next {
         Called(Errand),
@@ -380,8 +387,14 @@ mod tests {
         }
     }
 
-    /// A session of two hosts with an assessment, work that can be taken back and a gate.
+    /// A story in which each thing happens a minute after the one before.
     fn check(story: &[Next], expected: &[&str]) {
+        let story: Vec<(u64, Next)> = (0..).step_by(60).zip(story.iter().copied()).collect();
+        check_at(&story, expected);
+    }
+
+    /// A session of two hosts with an assessment, work that can be taken back and a gate; what happens in it, with the second.
+    fn check_at(story: &[(u64, Next)], expected: &[&str]) {
         let mut scenario = Scenario::new(0, Spec::default());
         let mut session = SessionSpec::new("default");
         for stage in [Stage::Assess, Stage::Host, Stage::Gate] {
@@ -391,8 +404,8 @@ mod tests {
         let mut ground = Ground::default();
         ground.sessions.insert(session_id(0), [HOST.into(), "b".into()].into());
         let (mut looks, mut undone, mut found) = (Looks::default(), Undone::default(), Findings::default());
-        for (what, minute) in story.iter().zip(0..) {
-            let sight = Sight { scenario: &scenario, ground: &ground, at: Time(minute * 60_000) };
+        for (second, what) in story {
+            let sight = Sight { scenario: &scenario, ground: &ground, at: Time(second * 1000) };
             looks.see(&sight, &truth(*what), &mut found);
             undone.see(&sight, &truth(*what), &mut found);
         }
@@ -444,6 +457,8 @@ mod tests {
         check(&[begun, taking_back], &[left]);
         check(&[begun, Said(Errand::Work, done)], &[]);
         check(&[begun, EnabledByOthers], &[]);
+        check_at(&[(60, EnabledByOthers), (62, begun)], &[]);
+        check_at(&[(60, EnabledByOthers), (90, begun)], &[left]);
         for end in [done, failed] {
             check(&[begun, taking_back, Said(Errand::Undo, end)], &[]);
         }

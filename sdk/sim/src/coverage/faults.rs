@@ -131,6 +131,10 @@ faults! {
     RoomAgain => "disk has room again",
     /// The host that Fenix runs on went down.
     OwnHostDown => "fenix's own host went down",
+    /// A workflow took long over a decision.
+    SlowDecision => "workflow takes long to decide",
+    /// What a workflow had decided came to a session in which something had changed meanwhile.
+    Overtaken => "decision overtaken by what happened",
     /// Fenix stood still.
     Frozen => "stood still",
     /// The clock was set forward.

@@ -74,6 +74,8 @@ mod permille {
     pub(super) const OWN_HOST: u32 = 250;
     /// Sessions that may have that one, too.
     pub(super) const OWN_HOST_ALLOWED: u32 = 800;
+    /// Workflows that take long.
+    pub(super) const SLOW_WORKFLOWS: u32 = 250;
     /// Managers that state what they can bear.
     pub(super) const STATEMENTS: u32 = 500;
 }
@@ -91,6 +93,15 @@ fn whatever_is_wrong(scenario: &mut Scenario, seed: u64) {
     constraints(scenario, seed);
     looks(scenario, seed);
     own_host(scenario, seed);
+    slow_workflows(scenario, seed);
+}
+
+/// In some, workflows take long to decide: now and then, or each time.
+fn slow_workflows(scenario: &mut Scenario, seed: u64) {
+    let mut dice = Dice::new(seed, Purpose::SlowWorkflows);
+    if dice.chance(permille::SLOW_WORKFLOWS) {
+        scenario.faults.slow_decisions = dice.weighted(&[(3, 50), (2, 300), (1, 1000)]);
+    }
 }
 
 /// In some, hosts are assessed, a gate stands behind each, and what is given up is taken back.

@@ -1,10 +1,12 @@
 //! Fenix itself: handling events, writing its journal, giving orders, being killed and starting again.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fenix_core::state::State;
 use fenix_core::time::Millis;
 use fenix_engine::command::{Answer, CommandError};
-use fenix_engine::event::{self, CallId, Order, Ticket};
+use fenix_engine::event::{self, Basis, CallId, Order, Ticket};
 use fenix_engine::ports::JournalError;
 use fenix_engine::{Engine, Settings};
 use fenix_store::Failure;
@@ -63,6 +65,7 @@ impl Run<'_> {
             event::Event::Command(..)
             | event::Event::Delivered(..)
             | event::Event::Fetched(..)
+            | event::Event::Decided(..)
             | event::Event::ClockJumped(_)
             | event::Event::Tick => {}
         }
@@ -101,7 +104,11 @@ impl Run<'_> {
 
     /// Has the engine handle one event, and carries out what follows.
     pub(super) fn feed(&mut self, event: event::Event) {
-        let workflows = AsWorkflows(self.plugins);
+        let workflows = AsWorkflows {
+            plugins: self.plugins,
+            thinking: RefCell::new(&mut self.thinking),
+            slow: self.scenario.faults.slow_decisions,
+        };
         let (now, jumped) = self.clock.read(self.now);
         let Some(engine) = &mut self.engine else { return };
         let handled = catch_unwind(AssertUnwindSafe(|| {
@@ -236,7 +243,7 @@ impl Run<'_> {
         let life = self.life;
         self.under_way += match &order {
             Order::Call { .. } | Order::RunAction { .. } => 1,
-            Order::Deliver { .. } | Order::Fetch { .. } | Order::Answer { .. } => 0,
+            Order::Deliver { .. } | Order::Fetch { .. } | Order::Decide { .. } | Order::Answer { .. } => 0,
         };
         match order {
             Order::Call { id, call } => {
@@ -265,6 +272,11 @@ impl Run<'_> {
                 let wait = self.brings(&wanted.session).map_or(Millis::ZERO, |brings| brings.takes);
                 self.queue.push(self.now + wait, Event::Fetch { life, id, wanted });
             }
+            Order::Decide { id, basis } => {
+                self.count(Fault::SlowDecision);
+                let wait = self.thinking_time();
+                self.queue.push(self.now + wait, Event::Decide { life, id, basis });
+            }
             Order::Answer { ticket, answer } => self.answered(ticket, answer),
         }
     }
@@ -272,6 +284,26 @@ impl Run<'_> {
     /// How long a call takes to the cloud: mostly not long.
     fn call_way(&mut self) -> Millis {
         if self.latency.chance(20) { self.latency.span(300, 3000) } else { self.latency.span(1, 150) }
+    }
+
+    /// How long a workflow takes that takes long: mostly less than most calls, seldom longer than a restart.
+    fn thinking_time(&mut self) -> Millis {
+        if self.thinking.chance(100) {
+            self.thinking.span(1_000, 120_000)
+        } else {
+            self.thinking.span(10, 1_000)
+        }
+    }
+
+    /// A workflow has decided, on what was known when it was asked.
+    pub(super) fn decide(&mut self, life: u32, id: CallId, basis: &Basis) {
+        let about = |state: &State| state.session(&basis.view.session).cloned();
+        let is_same = |engine: &Engine| about(engine.state()) == about(&basis.view.state);
+        if life == self.life && !self.engine.as_ref().is_some_and(is_same) {
+            self.count(Fault::Overtaken);
+        }
+        let said = self.plugins.decide(&basis.plugin, &basis.view, &basis.wakeup);
+        self.result(life, event::Event::Decided(id, said));
     }
 
     fn answered(&mut self, ticket: Ticket, answer: Result<Answer, CommandError>) {

@@ -20,7 +20,7 @@ use fenix_core::state::State;
 use fenix_core::time::{Millis, Time};
 use fenix_engine::Engine;
 use fenix_engine::command::Command;
-use fenix_engine::event::{CallId, Envelope, Ticket, Wanted};
+use fenix_engine::event::{Basis, CallId, Envelope, Ticket, Wanted};
 use fenix_engine::ports::{Assignment, CloudCall};
 use fenix_store::MemJournal;
 
@@ -81,6 +81,8 @@ enum Event {
     Action { life: u32, id: CallId, assignment: Box<Assignment> },
     /// What a session brings is here, or does not come.
     Fetch { life: u32, id: CallId, wanted: Box<Wanted> },
+    /// A workflow has decided.
+    Decide { life: u32, id: CallId, basis: Box<Basis> },
     /// A manager does something.
     Deed { manager: usize, deed: Deed },
     /// A manager subscribes.
@@ -138,6 +140,7 @@ struct Run<'a> {
     wire: Dice,
     manners: Dice,
     people: Dice,
+    thinking: Dice,
     cloud: FaultyCloud<World>,
     managers: Vec<Manager>,
     /// `None` while Fenix is down, or its journal is to be opened again.
@@ -213,6 +216,7 @@ impl<'a> Run<'a> {
             wire: Dice::new(seed, Purpose::Wire),
             manners: Dice::new(seed, Purpose::Managers),
             people: Dice::new(seed, Purpose::Operators),
+            thinking: Dice::new(seed, Purpose::Thinking),
             cloud: FaultyCloud::new(world, scenario.cloud.wire.clone(), seed, 0),
             managers: scenario.managers.iter().cloned().map(Manager::new).collect(),
             engine: None,
@@ -338,6 +342,7 @@ impl<'a> Run<'a> {
             Event::Message { life, id, envelope, copy } => self.message(life, id, &envelope, copy),
             Event::Action { life, id, assignment } => self.action(life, id, &assignment),
             Event::Fetch { life, id, wanted } => self.fetch(life, id, &wanted),
+            Event::Decide { life, id, basis } => self.decide(life, id, &basis),
             Event::Deed { manager, deed } => self.deed(manager, deed),
             Event::Subscribe(manager) => self.subscribe(manager),
             Event::Statement(number) => self.state(number),
@@ -471,6 +476,7 @@ impl Event {
             | Event::Command(_)
             | Event::Action { .. }
             | Event::Fetch { .. }
+            | Event::Decide { .. }
             | Event::Reopen { .. }
             | Event::RoomLook(_) => true,
             Event::Call { .. }
