@@ -65,6 +65,13 @@ fn a_package_that_was_put_there_is_fetched_by_hosts_at_addresses_that_were_signe
     assert_eq!(listed["packages"][0]["sha256"], digest);
     let audit = get(&rig.at("/v1/audit")).good();
     assert!(audit.to_string().contains("\"keep-package\""), "{audit}");
+    // What a backup does not hold is put there again.
+    rig.kill_server();
+    std::fs::remove_file(format!("{}/packages/{digest}", rig.path("data"))).unwrap();
+    rig.start_again();
+    check(&url, None, 404, Value::Null);
+    call("PUT", &place(&rig), CONTENT).good();
+    check(&url, None, 200, json!(1_234_567_890));
     call("DELETE", &place(&rig), b"").good();
     check(&url, None, 404, Value::Null);
     assert_eq!(get(&rig.at("/v1/packages")).good()["packages"], json!([]));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fenix_core::id::SessionId;
 use fenix_core::package::{Package, PackageSpec, Packages};
-use fenix_core::session::Pin;
+use fenix_core::session::{Condition, Pin};
 use fenix_core::standing::{Attached, PluginKind};
 use fenix_core::state::State;
 use fenix_engine::event::Wanted;
@@ -64,7 +64,21 @@ pub fn fetcher(
     let all = || state.sessions.values().map(|session| &session.packages);
     let needed = all().flat_map(Packages::contents).chain(state.kept.keys()).cloned().collect();
     store.keep_only(&needed, all().any(Packages::are_missing));
+    tell_lost(&store, state);
     Ok(Fetcher::new(client(tls)?, policy, store))
+}
+
+/// Says which packages of sessions that go on are not here any more: no backup holds them.
+fn tell_lost(store: &Store, state: &State) {
+    for session in state.sessions.values().filter(|session| session.condition != Condition::Ended) {
+        let lost = session.packages.fetched.iter().filter(|package| store.find(&package.digest).is_none());
+        for Package { name, digest, .. } in lost {
+            tracing::warn!(
+                session = %session.id, %name, %digest,
+                "a package that it brought is not here; `fenix package add FILE` puts it here again"
+            );
+        }
+    }
 }
 
 /// A client of servers with packages.
@@ -157,6 +171,15 @@ impl Porter {
         Ok(Brought { packages, workflow, actions })
     }
 
+    /// Waits until a session is not there any more: what it brings, nobody wants.
+    async fn gone(&self, session: &SessionId) {
+        let mut changes = self.desk.changes();
+        if changes.wait_for(|state| state.session(session).is_none()).await.is_err() {
+            // The server ends, and everything that it does.
+            std::future::pending().await
+        }
+    }
+
     async fn fetch(&self, session: &SessionId, spec: &PackageSpec) -> Result<Fetched, String> {
         let tell = |progress| self.under_way.note(session, &spec.name, progress);
         self.fetcher.fetch(spec, &tell).await.map_err(|error| whole(&error))
@@ -180,7 +203,10 @@ impl Porter {
 impl PackagePort for Porter {
     fn bring<'a>(&'a self, wanted: &'a Wanted) -> Bringing<'a> {
         Box::pin(async {
-            let brought = self.bring_all(wanted).await;
+            let brought = tokio::select! {
+                brought = self.bring_all(wanted) => brought,
+                () = self.gone(&wanted.session) => Err("the session was removed".to_owned()),
+            };
             self.under_way.forget(&wanted.session);
             brought
         })
