@@ -18,7 +18,7 @@ use oci_client::manifest::{IMAGE_LAYER_GZIP_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TY
 use serde_json::{Value, json};
 
 use crate::common::{CONTENT, Place, Server, answer, digest, good};
-use crate::registry::{Registry, WASM};
+use crate::registry::{Registry, Serves, WASM};
 
 mod common;
 #[path = "common/registry.rs"]
@@ -59,7 +59,7 @@ fn check(place: &Place, spec: &PackageSpec, expected: Result<(), &str>) {
 
 #[test]
 fn artifacts_come_from_a_registry_by_tag_and_by_digest() {
-    let registry = Registry::start(false);
+    let registry = Registry::start(&Serves::Everybody, None);
     for kind in [WASM, IMAGE_LAYER_GZIP_MEDIA_TYPE] {
         let pinned = format!("@{}", registry.push(NAME, kind, CONTENT));
         let check = |version: &str, sha256: Option<Digest>, expected: Result<(), &str>| {
@@ -78,7 +78,7 @@ fn artifacts_come_from_a_registry_by_tag_and_by_digest() {
 
 #[test]
 fn a_registry_asks_for_an_account() {
-    let registry = Registry::start(true);
+    let registry = Registry::start(&Serves::Me, None);
     registry.push(NAME, WASM, CONTENT);
     let check = |account: Option<(&str, &str)>, expected: Result<(), &str>| {
         let place = place(&registry, |policy| {
@@ -90,6 +90,22 @@ fn a_registry_asks_for_an_account() {
     check(Some(("me", "secret")), Ok(()));
     check(Some(("me", "wrong")), Err("does not serve whom `packages.accounts` names for 127.0.0.1:"));
     check(None, Err("`packages.accounts` has none for 127.0.0.1:"));
+}
+
+#[test]
+fn a_registry_asks_for_a_token() {
+    // One for each call of who pushes, and one for who fetches.
+    let tokens = Server::of(vec![ok(br#"{"token": "good", "access_token": "good"}"#); 20]);
+    let registry = Registry::start(&Serves::Tokens(format!("http://{}/token", tokens.at)), None);
+    registry.push(NAME, WASM, CONTENT);
+    let before = tokens.asked().len();
+    let place =
+        place(&registry, |policy| policy.allow.push(format!("http://{}/", tokens.at).parse().unwrap()));
+    check(&place, &spec(&registry.at, ":1.2", Some(digest(CONTENT))), Ok(()));
+    let asked = tokens.asked().split_off(before);
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    let expected = "get /token?service=here&scope=repository%3ateam%2fupgrade%3apull ";
+    assert!(asked[0].starts_with(expected), "{asked:?}");
 }
 
 /// A manifest with the content as its only layer, changed.

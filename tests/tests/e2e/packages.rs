@@ -1,11 +1,12 @@
 //! What sessions bring, over real HTTP: used if it is what it must be, and else the session is parked with no host touched.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Cursor, Write};
+use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fenix_cloud::sim::trace::Actor;
 use minisign::KeyPair;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::http::{call, get};
-use crate::registry::{Registry, WASM};
+use crate::registry::{Pem, Registry, Serves, WASM};
 use crate::rig::{Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
 /// What a vendor calls its own `default` and `noop`: as long, so that a component is made of ours without a compiler.
@@ -284,14 +285,13 @@ fn what_nobody_has_signed_whom_the_server_believes_parks_the_session() {
     assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
 }
 
-#[test]
-fn a_session_runs_on_what_a_registry_of_artifacts_holds() {
-    let registry = Registry::start(false);
+/// A session runs on what a registry holds, if that is what it must be.
+fn check_registry(registry: &Registry, scheme: &str, settings: &str) {
     let pinned = registry.push("team/vendors:1", WASM, &component("default", WORKFLOW));
     let action = component("noop", ACTION);
     registry.push("team/mine:1", WASM, &action);
-    let from = format!("oci+http://{}/team/", registry.at);
-    let scene = Scene::allowing(std::slice::from_ref(&from), "");
+    let from = format!("{scheme}://{}/team/", registry.at);
+    let scene = Scene::allowing(std::slice::from_ref(&from), settings);
     let _manager = scene.rig.manager(&[]);
     let workflow = json!({ "url": format!("{from}vendors@{pinned}") });
     let mine = |sha256: &str| json!({ "url": format!("{from}mine:1"), "sha256": sha256 });
@@ -302,6 +302,29 @@ fn a_session_runs_on_what_a_registry_of_artifacts_holds() {
     let detail = get(&format!("{session}/detail")).good();
     assert_eq!(detail["actions"][0]["digest"], sha256(&action));
     assert_eq!(detail["packages"][0]["plugins"][0]["name"], WORKFLOW);
+}
+
+#[test]
+fn a_session_runs_on_what_a_registry_of_artifacts_holds() {
+    check_registry(&Registry::start(&Serves::Everybody, None), "oci+http", "");
+}
+
+#[test]
+fn a_session_runs_on_what_a_registry_holds_that_the_installation_believes() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let folder = TempDir::new().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, &certificate).unwrap();
+    let registry = Registry::start(&Serves::Everybody, Some(Pem { certificate, key }));
+    check_registry(&registry, "oci", &format!("ca = {ca:?}\n"));
+    // One who does not believe it takes nothing from it.
+    let from = format!("oci://{}/team/", registry.at);
+    let scene = Scene::allowing(std::slice::from_ref(&from), "");
+    scene.check_parked(
+        &[json!({ "url": format!("{from}mine:1"), "sha256": sha256(b"x") })],
+        "invalid peer certificate",
+    );
 }
 
 #[test]
@@ -317,6 +340,25 @@ fn a_session_that_was_parked_for_a_package_goes_on_once_it_is_there() {
     call("PUT", &session, b"").good();
     let end = wait_for_end(&session);
     assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+}
+
+#[test]
+fn a_package_that_comes_slowly_is_given_up_with_its_session() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let from = format!("http://{}/", server.local_addr().unwrap());
+    let scene = Scene::allowing(std::slice::from_ref(&from), "");
+    let package = json!({ "url": format!("{from}large"), "sha256": "00".repeat(32) });
+    let session = scene.rig.begin(&scene.body(&[package]));
+    let (mut stream, _) = server.accept().unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
+    call("DELETE", &session, b"").good();
+    // A byte now and then, so that it is not given up for silence.
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let bytes_until_closed = (0..600).find(|_| {
+        let closed = matches!(stream.read(&mut [0; 4096]), Ok(0));
+        closed || stream.write_all(b"x").is_err()
+    });
+    assert!(bytes_until_closed.is_some());
 }
 
 #[test]
