@@ -2,11 +2,14 @@
 //! taken back. By the actions that come with Fenix, with commands that really run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fenix_cloud::sim::trace::{Actor, Happening};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::api::{answer, serve};
 use crate::http::{call, get};
 use crate::rig::{Place, Rig, sample_body, small_cloud, wait_for, wait_for_end};
 
@@ -136,6 +139,28 @@ fn a_session_stands_still_behind_a_gate_that_says_stop_until_somebody_has_looked
     let end = wait_for_end(&session);
     assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
     assert_eq!(scene.lines("notes").len(), 2);
+}
+
+#[test]
+fn a_session_goes_on_once_an_address_has_said_often_enough_that_all_is_well() {
+    let scene = Scene::new();
+    let looks = Arc::new(AtomicUsize::new(0));
+    let looked = Arc::clone(&looks);
+    // Not well, well, not well again; then well whenever it is asked.
+    let at = serve(move |_| {
+        let rate = [0.5, 0.001, 0.5].get(looked.fetch_add(1, Ordering::SeqCst)).unwrap_or(&0.001);
+        answer(200, "", &json!({ "data": { "rate": rate } }).to_string())
+    });
+    let asks = json!({ "http": format!("GET http://{at}/*") });
+    scene.grant("health-gate", &[asks, json!({ "remote": "true" })]);
+    let gate = json!({
+        "url": format!("http://{at}/query"), "value": { "at": "/data/rate", "at_most": 0.01 }, "every": 1, "in_a_row": 2,
+    });
+    let work = json!({ "install": scene.notes("installed") });
+    let actions = json!([action("ssh-upgrade", "host", work), action("health-gate", "gate", gate)]);
+    let end = wait_for_end(&scene.begin(&["controller-1", "controller-2"], &actions));
+    assert_eq!(end["state"], "MAINTENANCE_DONE", "{end}");
+    assert_eq!((scene.lines("notes").len(), looks.load(Ordering::SeqCst)), (2, 5 + 2));
 }
 
 #[test]
