@@ -93,8 +93,7 @@ impl Engine {
     fn next_of(&self, id: &SessionId) -> Option<Time> {
         let carriers = self.carriers_of(id).filter_map(|(_, carrier)| carrier.wakes_at());
         let Some(session) = self.state.session(id) else { return carriers.min() };
-        let counts =
-            self.state.goes_on(id) && !self.rereading.contains(id) && !self.deciding.contains_key(id);
+        let counts = self.state.goes_on(id) && self.is_free(id);
         let timer = session.waiting.until.filter(|_| counts && session.verdicts() == 0);
         let asks = session.open_asks.iter().filter_map(|ask| session.asks.get(ask)).map(|ask| ask.reply_by);
         carriers

@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// True unless the cloud is to be read first, or the session is being decided.
-    fn is_free(&self, id: &SessionId) -> bool {
+    pub(crate) fn is_free(&self, id: &SessionId) -> bool {
         !self.rereading.contains(id) && !self.deciding.contains_key(id)
     }
 
@@ -112,7 +112,8 @@ impl Engine {
         self.orders.push(Order::Decide { id, basis: Box::new(basis) });
     }
 
-    /// Takes what was decided beside; says in which round that was.
+    /// Takes what was decided beside; says in which round that was, unless something else has woken the session meanwhile: then
+    /// it is not by itself that it does not come to rest.
     pub(crate) fn decided(
         &mut self,
         call: CallId,
@@ -120,6 +121,7 @@ impl Engine {
     ) -> Option<(SessionId, u32)> {
         let Owner::Decision(id) = self.awaited.remove(&call)?.owner else { return None };
         let round = self.deciding.remove(&id)?;
+        let was_woken = self.woken.contains_key(&id);
         self.agenda.touch(&id);
         if self.state.held.is_some() || !self.is_free(&id) {
             // What it decided on is not believed any more.
@@ -127,7 +129,7 @@ impl Engine {
         } else if self.may_be_decided(&id) {
             self.take(&id, said);
         }
-        Some((id, round))
+        (!was_woken).then_some((id, round))
     }
 
     fn take(&mut self, id: &SessionId, said: Result<Verdict, WorkflowError>) {

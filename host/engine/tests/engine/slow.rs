@@ -6,6 +6,7 @@ use fenix_core::record::Body;
 use fenix_core::rules::Rule;
 use fenix_core::session::{Condition, Phase};
 use fenix_core::view::Trigger;
+use fenix_engine::command::Command;
 use fenix_engine::event::Event;
 use fenix_engine::ports::{CloudCall, WorkflowError};
 
@@ -145,6 +146,18 @@ fn one_that_enters_phases_without_end_is_parked_though_it_takes_long() {
         world.decides();
     }
     assert!(matches!(&world.session().condition, Condition::Parked { why } if why.contains("come to rest")));
+}
+
+#[test]
+fn one_that_is_woken_by_others_again_and_again_goes_on() {
+    let mut world = thinking([]);
+    for _ in 0..40 {
+        world.open("o", plan(), &["x"]).unwrap();
+        world.command(Command::Delete { session: "o".into() }).unwrap();
+        world.decides();
+        assert_eq!(world.thoughts.len(), 1, "a session that is over may have been in its way");
+    }
+    assert!(world.session().is_running());
 }
 
 #[test]
