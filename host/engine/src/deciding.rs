@@ -22,7 +22,7 @@ use fenix_core::view::{Trigger, Verdict, View, Wakeup};
 use crate::asks::Question;
 use crate::carry::Carrier;
 use crate::event::{Basis, CallId, Order};
-use crate::ports::{WorkflowError, Workflows};
+use crate::ports::{Said, Workflows};
 use crate::{Engine, Owner};
 
 /// Most decisions of one session for one event: entering a phase wakes the workflow again, and eight phases are
@@ -114,11 +114,7 @@ impl Engine {
 
     /// Takes what was decided beside; says in which round that was, unless something else has woken the session meanwhile: then
     /// it is not by itself that it does not come to rest.
-    pub(crate) fn decided(
-        &mut self,
-        call: CallId,
-        said: Result<Verdict, WorkflowError>,
-    ) -> Option<(SessionId, u32)> {
+    pub(crate) fn decided(&mut self, call: CallId, said: Said) -> Option<(SessionId, u32)> {
         let Owner::Decision(id) = self.awaited.remove(&call)?.owner else { return None };
         let round = self.deciding.remove(&id)?;
         let was_woken = self.woken.contains_key(&id);
@@ -132,7 +128,7 @@ impl Engine {
         (!was_woken).then_some((id, round))
     }
 
-    fn take(&mut self, id: &SessionId, said: Result<Verdict, WorkflowError>) {
+    fn take(&mut self, id: &SessionId, said: Said) {
         match said {
             Ok(verdict) => self.take_verdict(id, verdict),
             Err(error) => {

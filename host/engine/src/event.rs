@@ -7,12 +7,10 @@ use fenix_core::message::{Message, Subscription};
 use fenix_core::package::PackageSpec;
 use fenix_core::session::{Pin, Stage};
 use fenix_core::time::{Millis, Time};
-use fenix_core::view::{Verdict, View, Wakeup};
+use fenix_core::view::{View, Wakeup};
 
 use crate::command::{Answer, Command, CommandError};
-use crate::ports::{
-    ActionError, Assignment, Brought, CloudCall, CloudError, CloudReply, Progress, WorkflowError,
-};
+use crate::ports::{ActionError, Assignment, Brought, CloudCall, CloudError, CloudReply, Progress, Said};
 
 /// Names one order while its result is awaited; never reused within one run of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +34,7 @@ pub enum Event {
     /// What [`Order::Fetch`] asked for is here, and its plug-ins can run; or why not, for people.
     Fetched(CallId, Result<Brought, String>),
     /// The workflow decided what [`Order::Decide`] asks.
-    Decided(CallId, Result<Verdict, WorkflowError>),
+    Decided(CallId, Said),
     /// The clock was set forward by so much, as [`crate::clock::SteadyClock`] tells: nobody had this time.
     ClockJumped(Millis),
     /// The time that [`crate::Engine::next_due`] named has come.

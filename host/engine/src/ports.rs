@@ -270,22 +270,20 @@ pub enum WorkflowError {
     Unusable(String),
 }
 
+/// What a workflow says when it is asked for a decision.
+pub type Said = Result<Verdict, WorkflowError>;
+
 /// Runs workflow components.
 pub trait Workflows {
     /// One decision, in a fresh instance. A function of its arguments alone: same records in, same verdict out.
     ///
     /// # Errors
     /// The plug-in gave up, was ended, or cannot run; nothing that it planned counts.
-    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError>;
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Said;
 
     /// The same for one that waits, and lets everybody else wait: the engine. `None` if it takes too long for that; then
     /// [`crate::event::Order::Decide`] has it made beside.
-    fn decide_at_once(
-        &self,
-        plugin: &Digest,
-        view: &View,
-        wakeup: &Wakeup,
-    ) -> Option<Result<Verdict, WorkflowError>> {
+    fn decide_at_once(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Option<Said> {
         Some(self.decide(plugin, view, wakeup))
     }
 }

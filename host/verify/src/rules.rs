@@ -375,10 +375,13 @@ fn too_full(case: &Case<'_>, instance: &Instance, to: &HostId) -> Option<Broken>
 
 /// R7: a host is maintained once its work is done and it is back, or if an assessment came to it that it needs none.
 fn maintained(case: &Case<'_>, host: &HostId) -> Option<Broken> {
-    let stage = case.run.hosts.get(host).map(|work| &work.stage);
-    let needs_none = stage == Some(&HostStage::Waiting) && case.run.not_needed.contains(host);
-    (stage != Some(&HostStage::Worked) && !needs_none)
-        .then(|| (Rule::R7, format!("{host} is maintained, and was not worked on")))
+    let is_right = match case.run.hosts.get(host).map(|work| &work.stage) {
+        // It may be given back twice: the first time nobody knew how that had ended.
+        Some(HostStage::Worked | HostStage::Maintained) => true,
+        Some(HostStage::Waiting) => case.run.not_needed.contains(host),
+        Some(HostStage::Fenced | HostStage::Working | HostStage::Quarantined { .. }) | None => false,
+    };
+    (!is_right).then(|| (Rule::R7, format!("{host} is maintained, and was not worked on")))
 }
 
 /// R7: what must hold at the end.

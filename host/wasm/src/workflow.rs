@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fenix_core::decision::Planned;
 use fenix_core::id::Digest;
 use fenix_core::view::{SessionInfo, Verdict, View, Wakeup};
-use fenix_engine::ports::{WorkflowError, Workflows};
+use fenix_engine::ports::{Said, WorkflowError, Workflows};
 
 use crate::bindings::workflow::WorkflowPluginPre;
 use crate::bindings::workflow::exports::fenix::plugin::workflow as wit;
@@ -66,7 +66,7 @@ struct Undecided {
 }
 
 impl Workflows for Plugins {
-    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Said {
         let begun = Instant::now();
         let most = limits::decision_fuel(view.state.inventory.host_count());
         let (said, fuel) = self.decide_with(most, limits::DECISION_TIME, plugin, view, wakeup);
@@ -77,12 +77,7 @@ impl Workflows for Plugins {
         said.map_err(|undecided| undecided.why)
     }
 
-    fn decide_at_once(
-        &self,
-        plugin: &Digest,
-        view: &View,
-        wakeup: &Wakeup,
-    ) -> Option<Result<Verdict, WorkflowError>> {
+    fn decide_at_once(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Option<Said> {
         if self.is_slow(&view.session) {
             return None;
         }

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use fenix_core::id::{Digest, HostId};
 use fenix_core::remote::{RemoteCall, RemoteError, RemoteState};
 use fenix_core::session::Pin;
-use fenix_core::view::{Verdict, View, Wakeup};
+use fenix_core::view::{View, Wakeup};
 use fenix_engine::ports::{
-    ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, WorkflowError, Workflows,
+    ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, Said, Workflows,
 };
 use fenix_wasm::http::{HttpError, HttpRequest, HttpResponse};
 use fenix_wasm::{ActionRunner, AttachError, Capabilities, Level, SetUpError, ValueError};
@@ -32,7 +32,7 @@ pub trait Plugins {
     ///
     /// # Errors
     /// As [`Workflows::decide`].
-    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError>;
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Said;
 
     /// One call of an action.
     ///
@@ -96,7 +96,7 @@ impl Plugins for Components {
         self.plugins.named(name).map(|info| info.pin())
     }
 
-    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Said {
         self.plugins.decide(plugin, view, wakeup)
     }
 
@@ -147,16 +147,11 @@ pub(crate) struct AsWorkflows<'a> {
 }
 
 impl Workflows for AsWorkflows<'_> {
-    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Said {
         self.plugins.decide(plugin, view, wakeup)
     }
 
-    fn decide_at_once(
-        &self,
-        plugin: &Digest,
-        view: &View,
-        wakeup: &Wakeup,
-    ) -> Option<Result<Verdict, WorkflowError>> {
+    fn decide_at_once(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Option<Said> {
         let is_slow = self.thinking.borrow_mut().chance(self.slow);
         (!is_slow).then(|| self.decide(plugin, view, wakeup))
     }

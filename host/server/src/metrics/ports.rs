@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use fenix_cloud::{Answering, Cloud};
 use fenix_core::id::Digest;
-use fenix_core::view::{Verdict, View, Wakeup};
+use fenix_core::view::{View, Wakeup};
 use fenix_engine::ports::{
-    ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, WorkflowError, Workflows,
+    ActionError, Assignment, CloudCall, CloudError, CloudReply, Progress, Said, WorkflowError, Workflows,
 };
 use fenix_wasm::Plugins;
 
@@ -103,19 +103,14 @@ fn name(call: &CloudCall) -> &'static str {
 }
 
 impl<P: Workflows> Workflows for Counted<P> {
-    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Result<Verdict, WorkflowError> {
+    fn decide(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Said {
         let begun = Instant::now();
         let result = self.port.decide(plugin, view, wakeup);
         self.decided(plugin, begun, &result);
         result
     }
 
-    fn decide_at_once(
-        &self,
-        plugin: &Digest,
-        view: &View,
-        wakeup: &Wakeup,
-    ) -> Option<Result<Verdict, WorkflowError>> {
+    fn decide_at_once(&self, plugin: &Digest, view: &View, wakeup: &Wakeup) -> Option<Said> {
         let begun = Instant::now();
         let result = self.port.decide_at_once(plugin, view, wakeup)?;
         self.decided(plugin, begun, &result);
@@ -125,7 +120,7 @@ impl<P: Workflows> Workflows for Counted<P> {
 
 impl<P> Counted<P> {
     /// Counts a decision that was begun then.
-    fn decided(&self, plugin: &Digest, begun: Instant, result: &Result<Verdict, WorkflowError>) {
+    fn decided(&self, plugin: &Digest, begun: Instant, result: &Said) {
         let labels = vec![("plugin", self.name(plugin))];
         self.metrics.workflow_seconds.get_or_create(&labels).observe(begun.elapsed().as_secs_f64());
         if let Err(error) = result {
