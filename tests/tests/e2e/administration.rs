@@ -44,6 +44,35 @@ fn a_plug_in_is_attached_used_and_detached_while_the_server_runs() {
 }
 
 #[test]
+fn an_open_session_keeps_the_plug_in_that_it_began_with_and_a_new_one_gets_the_newer() {
+    let mut rig = Rig::start(&small_cloud());
+    let attach = |rig: &Rig, does: &str| {
+        let attached = call("POST", &rig.at("/v1/plugins"), &action(does, "")).good();
+        call("PUT", &rig.at("/v1/plugins/guest/grant"), b"").good();
+        attached["digest"].clone()
+    };
+    let body = |host: &str| {
+        let mut body = sample_body(&[host]);
+        body["actions"] = json!([{ "plugin": "guest", "type": "host" }]);
+        body["policies"] = json!({ "failed_action": "stop", "unmanaged": "wait" });
+        body
+    };
+    let check = |session: &str, state: &str, digest: &Value| {
+        let end = wait_for_end(session);
+        assert_eq!(end["state"], state, "{end}");
+        assert_eq!(get(&format!("{session}/detail")).good()["actions"][0]["digest"], *digest);
+    };
+    let older = attach(&rig, "");
+    // Nobody answers for what is on its host before there is a manager.
+    let open = rig.begin(&body("compute-1"));
+    let newer = attach(&rig, "(unreachable)");
+    rig.crash_server();
+    let _manager = rig.manager(&[]);
+    check(&open, "MAINTENANCE_DONE", &older);
+    check(&rig.begin(&body("controller-1")), "MAINTENANCE_FAILED", &newer);
+}
+
+#[test]
 fn what_is_no_plug_in_is_refused_by_a_running_server() {
     let rig = Rig::start(&small_cloud());
     let whole = fenix_shipped::component("default").unwrap();
