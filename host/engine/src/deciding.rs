@@ -120,7 +120,7 @@ impl Engine {
         let was_woken = self.woken.contains_key(&id);
         self.agenda.touch(&id);
         if self.state.held.is_some() || !self.is_free(&id) {
-            // What it decided on is not believed any more.
+            // It may not be taken now, and what it was made on is old by the time when one may.
             self.wake(&id, Trigger::Changed);
         } else if self.may_be_decided(&id) {
             self.take(&id, said);

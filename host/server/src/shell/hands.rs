@@ -25,7 +25,7 @@ const MAX_CALLS: usize = 32;
 /// Actions at work at a time; each holds a thread while it computes or calls.
 const MAX_ACTIONS: usize = 16;
 
-/// Decisions at a time that take long: half of the processors, so that the writer and those who call always have one.
+/// Decisions at a time that take long, each on a processor: half of them, so that the writer and those who call have the others.
 fn most_decisions() -> usize {
     std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }

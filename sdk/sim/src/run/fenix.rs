@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fenix_core::state::State;
 use fenix_core::time::Millis;
 use fenix_engine::command::{Answer, CommandError};
 use fenix_engine::event::{self, Basis, CallId, Order, Ticket};
@@ -297,9 +296,13 @@ impl Run<'_> {
 
     /// A workflow has decided, on what was known when it was asked.
     pub(super) fn decide(&mut self, life: u32, id: CallId, basis: &Basis) {
-        let about = |state: &State| state.session(&basis.view.session).cloned();
-        let is_same = |engine: &Engine| about(engine.state()) == about(&basis.view.state);
-        if life == self.life && !self.engine.as_ref().is_some_and(is_same) {
+        if life != self.life {
+            return;
+        }
+        let is_same = |engine: &Engine| {
+            engine.state().session(&basis.view.session) == basis.view.state.session(&basis.view.session)
+        };
+        if !self.engine.as_ref().is_some_and(is_same) {
             self.count(Fault::Overtaken);
         }
         let said = self.plugins.decide(&basis.plugin, &basis.view, &basis.wakeup);
